@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who talks to whom."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class ProcessId(NamedTuple):
+    """One process, for ever: a PID alone is reused, a PID with its start time is not.
+
+    ``start_time_ns`` is nanoseconds since boot (CLOCK_BOOTTIME), as the kernel keeps it.
+    """
+
+    tgid: int
+    start_time_ns: int
+
+
+class ConnectionId(NamedTuple):
+    """One TLS conversation of one process.
+
+    ``handle`` is the address of the TLS object (``SSL *``) and ``generation`` tells its successive
+    uses apart. A flat tuple of integers, because it is the key of every lookup on the hot path.
+    """
+
+    tgid: int
+    process_start_ns: int
+    handle: int
+    generation: int
+
+    @property
+    def process(self) -> ProcessId:
+        """The process that owns the TLS object."""
+        return ProcessId(self.tgid, self.process_start_ns)
+
+
+class Direction(IntEnum):
+    """Which way bytes went, seen from the observed process. Values are those of bpf/include."""
+
+    EGRESS = 0
+    INGRESS = 1
+
+
+class Role(IntEnum):
+    """Which end of the TLS connection the observed process is. Values are those of bpf/include."""
+
+    UNKNOWN = 0
+    CLIENT = 1
+    SERVER = 2
+
+
+class PeerSource(StrEnum):
+    """What bound the TLS object to its socket (span attribute ``qtap.peer.source``)."""
+
+    NONE = "none"
+    NESTED_SYSCALL = "nested_syscall"
+    CACHE = "cache"
+
+
+class Endpoint(NamedTuple):
+    """An IP address in its usual text form, and a port."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """What is known of an observed process. Absent facts are empty strings or None.
+
+    ``command_line`` never leaves the agent: it may hold secrets.
+    """
+
+    process: ProcessId
+    command: str = ""
+    """The kernel's name of the process (comm), at most 15 characters."""
+    executable: str = ""
+    """Path of the executable in the process's own mount namespace."""
+    command_line: tuple[str, ...] = ()
+    parent_pid: int | None = None
+    user_id: int | None = None
+    user_name: str = ""
+    container_id: str = ""
+    service_name: str = ""
+    """OTEL_SERVICE_NAME (or service.name of OTEL_RESOURCE_ATTRIBUTES) of the process, if readable."""
+    service_namespace: str = ""
+    service_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionContext:
+    """All that is known of one connection; travels by reference with everything it carried."""
+
+    id: ConnectionId
+    role: Role = Role.UNKNOWN
+    local: Endpoint | None = None
+    remote: Endpoint | None = None
+    peer_source: PeerSource = PeerSource.NONE
+    tls_library: str = "openssl"
+    handshake_seen: bool = False
+    """False when the agent attached after this connection was made."""
+    facts: ProcessFacts = field(
+        default_factory=lambda: ProcessFacts(process=ProcessId(0, 0)),
+    )

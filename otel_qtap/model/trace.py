@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a span stands in its trace."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanIdentity:
+    """Ids of one span: 16 and 8 bytes; ``parent_span_id`` is empty for a root."""
+
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes = b""
+    parent_is_remote: bool = False
+    trace_flags: int = 1
+    trace_state: str = ""
+    sampled: bool = True
+    """False: the payload is stored by policy, but no span is exported."""
+    link: "SpanTarget | None" = None
+    """The observed context, where it did not become the parent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanTarget:
+    """A span that a link points at."""
+
+    trace_id: bytes
+    span_id: bytes
