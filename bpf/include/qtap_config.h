@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Defaults of what the loader sets by -D. OFF_* have no default: they come from the running kernel's BTF.
+#pragma once
+
+#ifndef QTAP_DATA_RING_PAGES
+#define QTAP_DATA_RING_PAGES 8192 // 32 MiB; a power of two
+#endif
+#ifndef QTAP_CONTROL_RING_PAGES
+#define QTAP_CONTROL_RING_PAGES 128
+#endif
+#ifndef QTAP_PROCESS_RING_PAGES
+#define QTAP_PROCESS_RING_PAGES 16
+#endif
+#ifndef QTAP_MAX_CONNECTIONS
+#define QTAP_MAX_CONNECTIONS 32768
+#endif
+#ifndef QTAP_MAX_CALL_CHUNKS
+#define QTAP_MAX_CALL_CHUNKS 640 // of 64 KiB: 40 MiB in one TLS call
+#endif
+
+#define QTAP_CHUNK_BYTES 65536

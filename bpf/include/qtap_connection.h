@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Connection state: found, made, bound to its socket, ended.
+#pragma once
+
+QTAP_INLINE void qtap_count(u32 counter, u64 amount)
+{
+	u64 *value = counters.lookup(&counter);
+
+	if (value)
+		__sync_fetch_and_add(value, amount);
+}
+
+QTAP_INLINE void qtap_submit_process_event(u32 kind, struct qtap_file_key *file)
+{
+	struct qtap_process_event *event = process_ring.ringbuf_reserve(sizeof(*event));
+
+	if (!event) {
+		qtap_count(QTAP_LOST_PROCESS, 1);
+		return;
+	}
+	event->kind = kind;
+	event->tgid = bpf_get_current_pid_tgid() >> 32;
+	event->process_start_ns = qtap_process_start_ns();
+	event->timestamp_ns = bpf_ktime_get_boot_ns();
+	event->inode = file ? file->inode : 0;
+	event->device = file ? file->device : 0;
+	event->user_id = bpf_get_current_uid_gid();
+	bpf_get_current_comm(event->command, sizeof(event->command));
+	process_ring.ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+QTAP_INLINE void qtap_submit_connection_event(u32 kind, u32 reason, u64 started_ns, struct qtap_state *state)
+{
+	struct qtap_connection_event *event = control_ring.ringbuf_reserve(sizeof(*event));
+
+	if (!event) {
+		qtap_count(QTAP_LOST_CONTROL, 1);
+		return;
+	}
+	event->kind = kind;
+	event->reason = reason;
+	event->timestamp_ns = bpf_ktime_get_boot_ns();
+	event->started_ns = started_ns;
+	event->egress_position = state->position[QTAP_EGRESS];
+	event->ingress_position = state->position[QTAP_INGRESS];
+	event->connection = state->connection;
+	control_ring.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+QTAP_INLINE void qtap_end(struct qtap_state *state, u32 reason)
+{
+	if (state->closed)
+		return;
+	state->closed = 1;
+	qtap_submit_connection_event(QTAP_CONNECTION_CLOSED, reason, 0, state);
+}
+
+// The process's start time: from the map when the process is known, which saves two kernel reads.
+QTAP_INLINE u64 qtap_process(u32 tgid)
+{
+	u64 start_ns = qtap_process_start_ns(), *known = tls_processes.lookup(&tgid);
+
+	if (!known || *known != start_ns) {
+		tls_processes.update(&tgid, &start_ns);
+		qtap_submit_process_event(QTAP_PROCESS_SEEN, NULL);
+	}
+	return start_ns;
+}
+
+// A new use of a TLS object. A child that was forked after the handshake inherits what the handshake told.
+QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 start_ns, u32 library)
+{
+	struct qtap_connection_key parent_key = {};
+	struct qtap_state fresh = {}, *parent;
+
+	fresh.connection.process_start_ns = start_ns;
+	fresh.connection.handle = key->handle;
+	fresh.connection.generation = bpf_ktime_get_boot_ns();
+	fresh.connection.tgid = key->tgid;
+	fresh.connection.user_id = bpf_get_current_uid_gid();
+	fresh.connection.library = library;
+	bpf_get_current_comm(fresh.connection.command, sizeof(fresh.connection.command));
+	parent_key.handle = key->handle;
+	parent_key.tgid = qtap_parent_tgid();
+	parent = connections.lookup(&parent_key);
+	if (parent && parent->connection.generation < start_ns) {
+		fresh.connection.role = parent->connection.role;
+		fresh.connection.flags = parent->connection.flags;
+	}
+	connections.update(key, &fresh);
+	return connections.lookup(key);
+}
+
+QTAP_INLINE struct qtap_state *qtap_find(u64 handle)
+{
+	struct qtap_connection_key key = {};
+	struct qtap_state *state;
+
+	key.handle = handle;
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	state = connections.lookup(&key);
+	if (!state || state->closed || state->connection.process_start_ns != qtap_process_start_ns())
+		return NULL;
+	return state;
+}
+
+QTAP_INLINE struct qtap_state *qtap_find_or_begin(u64 handle, u64 cookie)
+{
+	struct qtap_connection_key key = {};
+	struct qtap_state *state;
+	u64 start_ns;
+	u32 role_offset = cookie >> 32, is_server = 0;
+
+	key.handle = handle;
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	start_ns = qtap_process(key.tgid);
+	state = connections.lookup(&key);
+	if (!state || state->closed || state->connection.process_start_ns != start_ns)
+		state = qtap_begin(&key, start_ns, (cookie >> 16) & 0xff);
+	if (state && role_offset && state->connection.role == QTAP_ROLE_UNKNOWN &&
+	    !bpf_probe_read_user(&is_server, sizeof(is_server), (void *)(handle + role_offset)))
+		state->connection.role = is_server ? QTAP_SERVER : QTAP_CLIENT;
+	return state;
+}
+
+// A socket syscall inside a TLS call: this socket carries this TLS object.
+QTAP_INLINE void qtap_bind(struct qtap_running *running, u32 fd)
+{
+	struct qtap_connection_key key = {};
+	struct qtap_fd_key fd_key = {};
+	struct qtap_state *state;
+	u64 socket, start_ns;
+	u16 family = 0;
+
+	key.handle = running->handle;
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	state = connections.lookup(&key);
+	if (!state)
+		return;
+	socket = qtap_inet_socket(fd, &family);
+	if (!socket || socket == state->socket)
+		return;
+	// A handshake on another socket is another conversation; elsewhere it is a second descriptor
+	// of the same one (SSL_set_rfd and SSL_set_wfd may differ).
+	if (state->socket && running->hook == QTAP_HOOK_HANDSHAKE && !state->closed) {
+		qtap_end(state, QTAP_REPLACED);
+		start_ns = state->connection.process_start_ns;
+		state = qtap_begin(&key, start_ns, state->connection.library);
+		if (!state)
+			return;
+	}
+	state->socket = socket;
+	state->fd = fd;
+	state->connection.family = family;
+	state->connection.peer_source = QTAP_PEER_NESTED_SYSCALL;
+	state->connection.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
+	state->connection.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
+	if (family == AF_INET) {
+		bpf_probe_read_kernel(state->connection.local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
+		bpf_probe_read_kernel(state->connection.remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
+	} else {
+		bpf_probe_read_kernel(state->connection.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
+		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
+	}
+	fd_key.tgid = key.tgid;
+	fd_key.fd = fd;
+	handles_by_fd.update(&fd_key, &key.handle);
+}

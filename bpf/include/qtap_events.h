@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// THE contract between the kernel side and otel_qtap/capture/records.py, which mirrors it.
+// Structs, enums and limits only. Fields run from large to small; padding is spelled out.
+#pragma once
+#include <linux/types.h>
+
+enum qtap_kind {
+	QTAP_DATA = 1,
+	QTAP_HANDSHAKE = 2,
+	QTAP_DIRECTION_CLOSED = 3,
+	QTAP_CONNECTION_CLOSED = 4,
+	QTAP_PROCESS_EXITED = 5,
+	QTAP_FILE_MAPPED = 6,
+	QTAP_PROCESS_SEEN = 7,
+};
+
+enum qtap_direction { QTAP_EGRESS = 0, QTAP_INGRESS = 1 };
+enum qtap_role { QTAP_ROLE_UNKNOWN = 0, QTAP_CLIENT = 1, QTAP_SERVER = 2 };
+enum qtap_peer_source { QTAP_PEER_NONE = 0, QTAP_PEER_NESTED_SYSCALL = 1 };
+enum qtap_close_reason { QTAP_SSL_FREE = 1, QTAP_SOCKET_CLOSED = 2, QTAP_REPLACED = 3 };
+enum qtap_connection_flag { QTAP_HANDSHAKE_SEEN = 1 };
+
+// Who talks to whom: first in every event of a connection, so that each event explains itself
+// (a lost event, or a reader that starts late, costs nothing but that event).
+struct qtap_connection {
+	__u64 process_start_ns; // task->group_leader->start_boottime
+	__u64 handle;           // SSL *
+	__u64 generation;       // boot time at which this use of the handle was first seen
+	__u32 tgid;
+	__u32 user_id;
+	__u8 local_address[16]; // IPv4 in the first four bytes
+	__u8 remote_address[16];
+	__u16 local_port; // host order
+	__u16 remote_port;
+	__u16 family; // AF_INET, AF_INET6, or 0 while unbound
+	__u8 role;
+	__u8 peer_source;
+	__u8 library;
+	__u8 flags;
+	__u8 _pad[6];
+	char command[16];
+};
+
+// A run of plaintext; `captured` bytes follow. size > captured: the rest was not copied.
+struct qtap_data_event {
+	__u32 kind;
+	__u32 direction;
+	__u64 timestamp_ns; // when the TLS call returned
+	__u64 started_ns;   // when it was entered
+	__u64 position;     // of the first byte in this direction's stream
+	__u32 size;
+	__u32 captured;
+	struct qtap_connection connection;
+	char data[];
+};
+
+// Handshake, direction closed, connection closed.
+struct qtap_connection_event {
+	__u32 kind;
+	__u32 reason; // close reason, or the direction that was closed
+	__u64 timestamp_ns;
+	__u64 started_ns;
+	__u64 egress_position;
+	__u64 ingress_position;
+	struct qtap_connection connection;
+};
+
+// Process exited, process seen, file mapped. device and inode are 0 but for QTAP_FILE_MAPPED.
+struct qtap_process_event {
+	__u32 kind;
+	__u32 tgid;
+	__u64 process_start_ns;
+	__u64 timestamp_ns;
+	__u64 inode;
+	__u32 device; // as the kernel keeps it: major << 20 | minor
+	__u32 user_id;
+	char command[16];
+};
+
+// Index into the counters map, which the pipeline maps read-only.
+enum qtap_counter {
+	QTAP_EVENTS = 0,             // TLS calls that carried plaintext
+	QTAP_LOST_RING_FULL = 1,     // bytes of plaintext
+	QTAP_LOST_UNREADABLE = 2,    // bytes: the application's buffer could not be read
+	QTAP_LOST_CALL_TOO_LARGE = 3, // bytes beyond QTAP_MAX_CALL_BYTES of one call
+	QTAP_LOST_NO_STATE = 4,      // bytes: no room in the connection map
+	QTAP_LOST_CONTROL = 5,       // control events
+	QTAP_LOST_PROCESS = 6,       // process events
+	QTAP_UNMATCHED_RETURNS = 7,  // a TLS call returned whose entry was not seen
+	QTAP_COUNTERS = 8,
+};
+
+// Cookie of a probe site: what the probed function is. Mirrors otel_qtap/probes/spec.py.
+enum qtap_hook {
+	QTAP_HOOK_READ = 1,
+	QTAP_HOOK_WRITE = 2,
+	QTAP_HOOK_HANDSHAKE = 3,
+	QTAP_HOOK_SHUTDOWN = 4,
+	QTAP_HOOK_FREE = 5,
+	QTAP_HOOK_SET_FD = 6,
+	QTAP_HOOK_SET_BIO = 7,
+};
+enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2 };
+#define QTAP_COOKIE(hook, count, library) ((hook) | (count) << 8 | (library) << 16)
+// Bits 32 and up: offset of the `server` field in the TLS object, 0 when it is not known.

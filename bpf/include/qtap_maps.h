@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Every map, with its key, value, writer, reader and lifetime.
+#pragma once
+
+// Plaintext. Written by the TLS probes; mapped and read by the pipeline. Never wakes its reader per event.
+BPF_RINGBUF_OUTPUT(data_ring, QTAP_DATA_RING_PAGES);
+
+// Closes, handshakes, exits: apart from the data, so that a payload flood never loses a close.
+// Read by the pipeline.
+BPF_RINGBUF_OUTPUT(control_ring, QTAP_CONTROL_RING_PAGES);
+
+// Processes and files that discovery should look at. Read by the supervisor, which is woken at once.
+BPF_RINGBUF_OUTPUT(process_ring, QTAP_PROCESS_RING_PAGES);
+
+// Losses by reason, enum qtap_counter. Written by all programs (atomic adds), mapped by the pipeline.
+// 1024 = BPF_F_MMAPABLE.
+BPF_F_TABLE("array", u32, u64, counters, QTAP_COUNTERS, 1024);
+
+// Processes that are never captured: the agent's own, and those that selectors exclude.
+// Key: tgid. Value: its start time. Written by the supervisor. Cleared on exit.
+BPF_HASH(excluded_processes, u32, u64, 16384);
+
+// Executable mappings already reported. Key: the file. Value: 1 seen, 2 a TLS library.
+// Written by the mmap tracepoint (1) and the supervisor (2). LRU: a forgotten file is only reported again.
+struct qtap_file_key {
+	u64 inode;
+	u32 device;
+	u32 _pad;
+};
+BPF_TABLE("lru_hash", struct qtap_file_key, u32, known_files, 16384);
+
+// Processes that were seen with TLS. Key: tgid. Value: start time. Written when the first connection
+// appears, removed at exit; LRU in case an exit is missed.
+BPF_TABLE("lru_hash", u32, u64, tls_processes, 16384);
+
+// Open TLS calls. Key: thread and stack pointer at entry (right under coroutines and TLS inside TLS).
+// Written at entry, removed at return; LRU because a thread can die inside a call.
+struct qtap_call_key {
+	u64 pid_tgid;
+	u64 stack_pointer;
+};
+struct qtap_call {
+	u64 handle;
+	u64 buffer;
+	u64 count_pointer;
+	u64 started_ns;
+};
+BPF_TABLE("lru_hash", struct qtap_call_key, struct qtap_call, open_calls, 16384);
+
+// The innermost open TLS call of a thread: what a nested socket syscall belongs to. Key: pid_tgid.
+struct qtap_running {
+	u64 handle;
+	u64 stack_pointer;
+	u32 hook;
+	u32 _pad;
+};
+BPF_TABLE("lru_hash", u64, struct qtap_running, running_calls, 16384);
+
+// State of each connection. Key: process and TLS object. Written by the probes and the syscall
+// tracepoints; ended by SSL_free, close and exit; LRU for those that end unseen.
+struct qtap_connection_key {
+	u64 handle;
+	u32 tgid;
+	u32 _pad;
+};
+struct qtap_state {
+	struct qtap_connection connection;
+	u64 socket;       // struct sock *, 0 while unbound
+	u64 position[2];  // bytes that went by, per direction
+	u32 fd;
+	u8 closed;        // kept until evicted or reused, so that a forked child can inherit
+	u8 egress_closed;
+	u8 _pad[2];
+};
+BPF_TABLE("lru_hash", struct qtap_connection_key, struct qtap_state, connections, QTAP_MAX_CONNECTIONS);
+
+// Which TLS object a socket descriptor carries, for close(2). Key: process and descriptor.
+struct qtap_fd_key {
+	u32 tgid;
+	u32 fd;
+};
+BPF_TABLE("lru_hash", struct qtap_fd_key, u64, handles_by_fd, QTAP_MAX_CONNECTIONS);

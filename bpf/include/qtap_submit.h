@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Copies plaintext into the data ring: exact size classes, and never more than the call returned.
+#pragma once
+
+// BCC wants map methods outside macros, and the kernel wants reservations of constant size.
+#define QTAP_RESERVATION(CLASS) (sizeof(struct qtap_data_event) + CLASS)
+QTAP_INLINE void *qtap_reserve_256(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(256)); }
+QTAP_INLINE void *qtap_reserve_1024(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(1024)); }
+QTAP_INLINE void *qtap_reserve_2048(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(2048)); }
+QTAP_INLINE void *qtap_reserve_4096(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(4096)); }
+QTAP_INLINE void *qtap_reserve_16384(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(16384)); }
+QTAP_INLINE void *qtap_reserve_65536(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(65536)); }
+
+struct qtap_run {
+	u64 buffer;
+	u64 position;
+	u64 started_ns;
+	u64 ended_ns;
+	u32 direction;
+};
+
+// Intended: event = reserve(header + length); copy length bytes. Hence the size classes; and the copy's
+// length must be bounded where the verifier sees it, hence the asm barrier, which stops the compiler from
+// dropping a check that it has proved already. Nothing wakes the reader: it comes every few milliseconds.
+#define QTAP_SUBMIT(CLASS, SIZE)                                                               \
+	({                                                                                     \
+		struct qtap_data_event *_event = qtap_reserve_##CLASS();                       \
+		if (_event) {                                                                  \
+			u64 _length = SIZE;                                                    \
+			asm volatile("" : "+r"(_length));                                      \
+			if (_length > CLASS)                                                   \
+				_length = CLASS;                                               \
+			_event->kind = QTAP_DATA;                                              \
+			_event->direction = run->direction;                                    \
+			_event->timestamp_ns = run->ended_ns;                                  \
+			_event->started_ns = run->started_ns;                                  \
+			_event->position = run->position;                                      \
+			_event->size = SIZE;                                                   \
+			_event->captured = _length;                                            \
+			_event->connection = state->connection;                                \
+			if (bpf_probe_read_user(_event->data, _length, (void *)run->buffer)) { \
+				_event->captured = 0;                                          \
+				qtap_count(QTAP_LOST_UNREADABLE, _length);                     \
+			}                                                                      \
+			bpf_ringbuf_submit(_event, BPF_RB_NO_WAKEUP);                          \
+		} else {                                                                       \
+			qtap_count(QTAP_LOST_RING_FULL, SIZE);                                 \
+		}                                                                              \
+	})
+
+// Submit what one TLS call carried. A chunk that finds no room is lost alone: its bytes are counted, and
+// the positions of what follows tell the reader exactly what is missing.
+QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run, u64 left)
+{
+	u32 i;
+
+	for (i = 0; i < QTAP_MAX_CALL_CHUNKS; i++) {
+		if (left < QTAP_CHUNK_BYTES)
+			break;
+		QTAP_SUBMIT(65536, 65536);
+		run->buffer += QTAP_CHUNK_BYTES;
+		run->position += QTAP_CHUNK_BYTES;
+		left -= QTAP_CHUNK_BYTES;
+	}
+	if (!left)
+		return;
+	if (left > QTAP_CHUNK_BYTES)
+		qtap_count(QTAP_LOST_CALL_TOO_LARGE, left); // the next event's position tells the gap
+	else if (left <= 256)
+		QTAP_SUBMIT(256, left);
+	else if (left <= 1024)
+		QTAP_SUBMIT(1024, left);
+	else if (left <= 2048)
+		QTAP_SUBMIT(2048, left);
+	else if (left <= 4096)
+		QTAP_SUBMIT(4096, left);
+	else if (left <= 16384)
+		QTAP_SUBMIT(16384, left);
+	else
+		QTAP_SUBMIT(65536, left);
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// OpenSSL's calls. One pair of programs serves every function; the site's cookie says which it is.
+
+QTAP_INLINE int qtap_is_excluded(u32 tgid)
+{
+	return excluded_processes.lookup(&tgid) != NULL;
+}
+
+// int ssl_read_internal(SSL *s, void *buf, size_t num, size_t *readbytes);
+// int ssl_write_internal(SSL *s, const void *buf, size_t num, [uint64_t flags,] size_t *written);
+// int SSL_read(SSL *ssl, void *buf, int num);          int SSL_read_ex(..., size_t *readbytes);
+// int SSL_write(SSL *ssl, const void *buf, int num);   int SSL_write_ex(..., size_t *written);
+// int SSL_do_handshake(SSL *ssl);
+QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct qtap_running running = {}, *outer;
+	struct qtap_call_key key = {};
+	struct qtap_call call = {};
+	u32 count = (cookie >> 8) & 0xff;
+	u64 arg4 = ctx->cx, arg5 = ctx->r8;
+
+	// Both are loaded here: a choice between two places in ctx becomes pointer arithmetic on it, which
+	// the verifier refuses.
+	asm volatile("" : "+r"(arg4), "+r"(arg5));
+	if (qtap_is_excluded(pid_tgid >> 32))
+		return 0;
+	call.handle = ctx->di;
+	call.buffer = ctx->si;
+	call.count_pointer = count == QTAP_COUNT_ARG5 ? arg5 : arg4;
+	call.started_ns = bpf_ktime_get_boot_ns();
+	key.pid_tgid = pid_tgid;
+	key.stack_pointer = ctx->sp;
+	// One function of the library may call another that is probed too: the outer call counts.
+	// A record left behind by a call that never returned sits above us on the stack, or far away.
+	outer = running_calls.lookup(&pid_tgid);
+	if (outer && outer->handle == call.handle && outer->stack_pointer - key.stack_pointer - 1 < 65536)
+		return 0;
+	open_calls.update(&key, &call);
+	running.handle = call.handle;
+	running.stack_pointer = key.stack_pointer;
+	running.hook = cookie & 0xff;
+	running_calls.update(&pid_tgid, &running);
+	// State must exist before a nested syscall can bind it.
+	qtap_find_or_begin(call.handle, cookie);
+	return 0;
+}
+
+QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid(), size;
+	u32 hook = cookie & 0xff, count = (cookie >> 8) & 0xff;
+	struct qtap_running *running;
+	struct qtap_call_key key = {};
+	struct qtap_call *open, call;
+	struct qtap_state *state;
+	struct qtap_run run = {};
+	int result = (int)ctx->ax;
+
+	key.pid_tgid = pid_tgid;
+	key.stack_pointer = ctx->sp - 8;
+	open = open_calls.lookup(&key);
+	if (!open)
+		return 0;
+	call = *open;
+	open_calls.delete(&key);
+	running = running_calls.lookup(&pid_tgid);
+	if (running && running->stack_pointer == key.stack_pointer)
+		running_calls.delete(&pid_tgid);
+	if (result <= 0)
+		return 0;
+	size = result;
+	if (count != QTAP_COUNT_RC && bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer))
+		return 0;
+	state = qtap_find_or_begin(call.handle, cookie);
+	if (!state) {
+		qtap_count(QTAP_LOST_NO_STATE, size);
+		return 0;
+	}
+	if (hook == QTAP_HOOK_HANDSHAKE) {
+		if (!(state->connection.flags & QTAP_HANDSHAKE_SEEN)) {
+			state->connection.flags |= QTAP_HANDSHAKE_SEEN;
+			qtap_submit_connection_event(QTAP_HANDSHAKE, 0, call.started_ns, state);
+		}
+		return 0;
+	}
+	if (!size)
+		return 0;
+	run.direction = hook == QTAP_HOOK_WRITE ? QTAP_EGRESS : QTAP_INGRESS;
+	run.buffer = call.buffer;
+	run.started_ns = call.started_ns;
+	run.ended_ns = bpf_ktime_get_boot_ns();
+	if (run.direction == QTAP_EGRESS) {
+		run.position = state->position[QTAP_EGRESS];
+		state->position[QTAP_EGRESS] += size;
+	} else {
+		run.position = state->position[QTAP_INGRESS];
+		state->position[QTAP_INGRESS] += size;
+	}
+	qtap_count(QTAP_EVENTS, 1);
+	qtap_submit(state, &run, size);
+	return 0;
+}
+
+// int SSL_shutdown(SSL *ssl);   void SSL_free(SSL *ssl);
+// int SSL_set_fd(SSL *ssl, int fd);   void SSL_set_bio(SSL *ssl, BIO *rbio, BIO *wbio);
+QTAP_INLINE int qtap_enter_event(struct pt_regs *ctx, u64 cookie)
+{
+	struct qtap_state *state;
+	u32 hook = cookie & 0xff;
+
+	if (qtap_is_excluded(bpf_get_current_pid_tgid() >> 32))
+		return 0;
+	state = qtap_find(ctx->di);
+	if (!state)
+		return 0;
+	if (hook == QTAP_HOOK_FREE) {
+		qtap_end(state, QTAP_SSL_FREE);
+	} else if (hook == QTAP_HOOK_SHUTDOWN) {
+		if (!state->egress_closed) {
+			state->egress_closed = 1;
+			qtap_submit_connection_event(QTAP_DIRECTION_CLOSED, QTAP_EGRESS, 0, state);
+		}
+	} else if (hook == QTAP_HOOK_SET_FD || hook == QTAP_HOOK_SET_BIO) {
+		// The next nested syscall must tell the socket anew.
+		state->socket = 0;
+	}
+	return 0;
+}
+
+#ifdef QTAP_ATTACH_MULTI // kernel >= 6.6: uprobe_multi links carry a cookie per site
+
+int qtap_enter(struct pt_regs *ctx)
+{
+	u64 cookie = bpf_get_attach_cookie(ctx);
+
+	if ((cookie & 0xff) <= QTAP_HOOK_HANDSHAKE)
+		return qtap_enter_call(ctx, cookie);
+	return qtap_enter_event(ctx, cookie);
+}
+
+int qtap_return(struct pt_regs *ctx)
+{
+	return qtap_leave_call(ctx, bpf_get_attach_cookie(ctx));
+}
+
+#else // one program per kind of site, named by its cookie: see otel_qtap/capture/attach.py
+
+#define QTAP_CALL_SITE(HOOK, COUNT)                                                            \
+	int qtap_enter_##HOOK##_##COUNT(struct pt_regs *ctx)                                   \
+	{                                                                                      \
+		return qtap_enter_call(ctx, QTAP_COOKIE(QTAP_HOOK_##HOOK, QTAP_COUNT_##COUNT, 1)); \
+	}                                                                                      \
+	int qtap_return_##HOOK##_##COUNT(struct pt_regs *ctx)                                  \
+	{                                                                                      \
+		return qtap_leave_call(ctx, QTAP_COOKIE(QTAP_HOOK_##HOOK, QTAP_COUNT_##COUNT, 1)); \
+	}
+#define QTAP_EVENT_SITE(HOOK)                                                                  \
+	int qtap_enter_##HOOK##_RC(struct pt_regs *ctx)                                        \
+	{                                                                                      \
+		return qtap_enter_event(ctx, QTAP_COOKIE(QTAP_HOOK_##HOOK, QTAP_COUNT_RC, 1)); \
+	}
+
+QTAP_CALL_SITE(READ, RC)
+QTAP_CALL_SITE(READ, ARG4)
+QTAP_CALL_SITE(WRITE, RC)
+QTAP_CALL_SITE(WRITE, ARG4)
+QTAP_CALL_SITE(WRITE, ARG5)
+QTAP_CALL_SITE(HANDSHAKE, RC)
+QTAP_EVENT_SITE(SHUTDOWN)
+QTAP_EVENT_SITE(FREE)
+QTAP_EVENT_SITE(SET_FD)
+QTAP_EVENT_SITE(SET_BIO)
+
+#endif
