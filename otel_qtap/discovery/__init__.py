@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""Which processes, which libraries, which instructions; and where the kernel keeps what."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO."""
+"""What to probe in which TLS library: data that discovery and bpf/ share."""

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to probe in one file of a TLS library. Costs a disassembly; its answers are remembered."""
+
+from otel_qtap.discovery.calls import CallGraph
+from otel_qtap.discovery.elf import ElfError, ElfFile, Function
+from otel_qtap.discovery.plan import Analysis, Refusal, RoleField
+from otel_qtap.discovery.role import role_field
+from otel_qtap.discovery.sites import probe_site
+from otel_qtap.probes.spec import DataPath, InnerFunction, ProbeFunction, TlsLibrary
+
+
+def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -> Analysis:
+    """Choose the functions and prove their sites. Raises ElfError when the file cannot be read."""
+    names = {
+        name
+        for path in library.data_paths
+        for inner in path.inner
+        for name in (inner.forwarder, *inner.callers, *inner.strangers)
+    }
+    names |= {probe.symbol for path in library.data_paths for probe in path.public}
+    names |= {probe.symbol for probe in library.lifecycle}
+    public = elf.functions(sorted(names))
+    graph = CallGraph(elf, public)
+    refusals: list[Refusal] = []
+    chosen: list[tuple[Function, ProbeFunction]] = []
+    for path in library.data_paths:
+        chosen += _data_functions(elf, graph, path, public, refusals)
+    for probe in library.lifecycle:
+        if probe.symbol in public:
+            chosen.append((public[probe.symbol], probe))
+        else:
+            refusals.append(Refusal(probe.symbol, "not in this file"))
+    sites = tuple(
+        probe_site(elf, function, probe, library.library_id, force_classic=force_classic)
+        for function, probe in chosen
+    )
+    return Analysis(sites, _role(elf, library, refusals), tuple(refusals))
+
+
+def _data_functions(
+    elf: ElfFile,
+    graph: CallGraph,
+    path: DataPath,
+    public: dict[str, Function],
+    refusals: list[Refusal],
+) -> list[tuple[Function, ProbeFunction]]:
+    for inner in path.inner:
+        if inner.forwarder in public:
+            found = _inner(elf, graph, inner, public)
+            if isinstance(found, Function):
+                return [(found, inner.function)]
+            refusals.append(found)
+            break
+    present = [(public[probe.symbol], probe) for probe in path.public if probe.symbol in public]
+    if not present:
+        refusals.extend(Refusal(probe.symbol, "not in this file") for probe in path.public)
+    # One that passes its call on to another public function would be counted twice.
+    starts = {function.start for function, _ in present}
+    return [item for item in present if not graph.targets(item[0]) & (starts - {item[0].start})]
+
+
+def _inner(
+    elf: ElfFile, graph: CallGraph, inner: InnerFunction, public: dict[str, Function]
+) -> Function | Refusal:
+    symbol = inner.function.symbol
+    found = elf.functions([symbol]).get(symbol)
+    if found is None:
+        start = graph.forwarded(public[inner.forwarder], inner.function.nargs)
+        if start is None:
+            return Refusal(symbol, f"{inner.forwarder} passes its arguments on to no function")
+        if start in {function.start for function in public.values()}:
+            return Refusal(symbol, f"{inner.forwarder} passes its arguments on to another public function")
+        try:
+            found = elf.function_at(symbol, start)
+            elf.file_offset(start)
+        except ElfError as error:
+            return Refusal(symbol, str(error))
+    # A caller may also pass through the forwarder.
+    ways_in = {found.start, public[inner.forwarder].start}
+    for name in inner.callers:
+        if name in public and not graph.targets(public[name]) & ways_in:
+            return Refusal(symbol, f"{name} does not reach it")
+    for name in inner.strangers:
+        if name in public and found.start in graph.targets(public[name]):
+            return Refusal(symbol, f"{name} reaches it too")
+    return found
+
+
+def _role(elf: ElfFile, library: TlsLibrary, refusals: list[Refusal]) -> RoleField | None:
+    symbol = library.role.symbol
+    function = elf.functions([symbol]).get(symbol)
+    field = role_field(elf.code(function.start, function.end), function.start) if function else None
+    if field is None:
+        refusals.append(
+            Refusal(symbol, "its code does not show where the role is" if function else "not in this file")
+        )
+    return field

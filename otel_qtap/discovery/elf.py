@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads what a prober needs of an ELF64 x86-64 file: functions, build-id, code (System V gABI 4.1).
+
+Files are hostile input: every offset is checked, every read is bounded, and whatever is wrong
+becomes an ElfError. Pieces are read with pread, not mapped: a mapped file that someone truncates
+kills the reader with SIGBUS, and this reader is the privileged process.
+"""
+
+import os
+import re
+import stat
+import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+from otel_qtap.errors import CaptureError
+
+_EM_X86_64 = 62
+_PT_LOAD, _PT_NOTE, _PT_GNU_EH_FRAME = 1, 4, 0x6474E550
+_PF_X = 1
+_SHT_SYMTAB, _SHT_RELA, _SHT_DYNSYM = 2, 4, 11
+_STT_FUNC = 2
+_R_X86_64_JUMP_SLOT, _R_X86_64_GLOB_DAT = 7, 6
+_NT_GNU_BUILD_ID = 3
+
+_MAX_HEADERS = 4096
+_MAX_SECTION = 64 << 20
+_MAX_NOTES = 64 << 10
+MAX_FUNCTION = 16 << 10
+"""Longest code range taken for one function, in bytes."""
+
+_RELEASE = re.compile(rb"\0OPENSSL_(\d)[._](\d)[._](\d)[a-z]?\0")
+
+
+class ElfError(CaptureError):
+    """A file cannot be read as an ELF64 x86-64 image; the message says why."""
+
+
+class FileIdentity(NamedTuple):
+    """What tells one state of one file from any other."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+    size: int
+
+
+class Function(NamedTuple):
+    """Code of one function: virtual addresses ``start`` to ``end`` (exclusive)."""
+
+    name: str
+    start: int
+    end: int
+
+
+class _Segment(NamedTuple):
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    size: int
+
+
+class _Section(NamedTuple):
+    kind: int
+    offset: int
+    size: int
+    link: int
+    entry_size: int
+
+
+class _Symbols:
+    """One symbol table: names are found in the string table, then by offset in the st_name column."""
+
+    def __init__(self, table: bytes, strings: bytes) -> None:
+        self.table = table[: len(table) // 24 * 24]
+        self.strings = strings
+        self._names = array("I", memoryview(self.table).cast("I")[::6])
+
+    def find(self, name: str) -> Iterable[tuple[int, int]]:
+        """(address, size) of each function defined under this name."""
+        key = name.encode() + b"\0"
+        at = self.strings.find(key)
+        while at >= 0:
+            # The linker lets "read" point into "SSL_read", so a match may start inside another name.
+            first = 0
+            while True:
+                try:
+                    index = self._names.index(at, first)
+                except ValueError:
+                    break
+                _, info, _, section, address, size = struct.unpack_from("<IBBHQQ", self.table, 24 * index)
+                if info & 15 == _STT_FUNC and section and address:
+                    yield address, size
+                first = index + 1
+            at = self.strings.find(key, at + 1)
+
+    def name(self, index: int) -> str:
+        """Name of the symbol with this index; empty when there is none."""
+        if not 0 <= index < len(self._names):
+            return ""
+        at = self._names[index]
+        end = self.strings.find(b"\0", at)
+        return self.strings[at:end].decode("ascii", "replace") if at < len(self.strings) and end >= 0 else ""
+
+    def addresses(self) -> list[int]:
+        """Sorted addresses of all defined functions."""
+        return sorted(
+            address
+            for _, info, _, section, address, _ in struct.iter_unpack("<IBBHQQ", self.table)
+            if info & 15 == _STT_FUNC and section and address
+        )
+
+
+class ElfFile:
+    """An open ELF64 little-endian x86-64 file. Use as a context manager.
+
+    Raises ElfError from the constructor and from every method.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            # O_NONBLOCK: a path found in a foreign mount namespace may be a FIFO or a device.
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:
+            raise ElfError(f"{path}: cannot be opened: {error}") from None
+        try:
+            status = os.fstat(self._fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise ElfError(f"{path}: not a regular file")
+            self.identity = FileIdentity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+            self._read_headers()
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._dynamic: _Symbols | None = None
+        self._static: _Symbols | None = None
+        self._unwind: tuple[int, array[int], array[int]] | None = None
+        self._starts: list[int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    # -- file level ---------------------------------------------------------------------------
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Exactly ``size`` bytes at file offset ``offset``."""
+        if size < 0 or size > _MAX_SECTION or offset < 0 or offset + size > self.identity.size:
+            raise ElfError("a part of the file lies outside of it or is too large")
+        try:
+            data = os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise ElfError(f"cannot be read: {error}") from None
+        if len(data) != size:
+            raise ElfError("the file was cut while it was read")
+        return data
+
+    def _read_headers(self) -> None:
+        head = self.read(0, 64)
+        if head[:4] != b"\x7fELF":
+            raise ElfError("not an ELF file")
+        if head[4] != 2 or head[5] != 1:
+            raise ElfError("not a 64-bit little-endian ELF file")
+        machine, _, _, phoff, shoff = struct.unpack_from("<HIQQQ", head, 18)
+        if machine != _EM_X86_64:
+            raise ElfError(f"built for machine {machine}; only x86-64 (62) is supported")
+        phentsize, phnum, shentsize, shnum = struct.unpack_from("<HHHH", head, 54)
+        if phentsize != 56 or phnum > _MAX_HEADERS or shnum > _MAX_HEADERS or (shnum and shentsize != 64):
+            raise ElfError("unusual header sizes")
+        self._segments = [
+            _Segment(kind, flags, offset, address, size)
+            for kind, flags, offset, address, _, size, _, _ in struct.iter_unpack(
+                "<IIQQQQQQ", self.read(phoff, 56 * phnum)
+            )
+        ]
+        self._sections = [
+            _Section(kind, offset, size, link, entry_size)
+            for _, kind, _, _, offset, size, link, _, _, entry_size in struct.iter_unpack(
+                "<IIQQQQIIQQ", self.read(shoff, 64 * shnum)
+            )
+        ]
+
+    @property
+    def build_id(self) -> str:
+        """GNU build-id in hex; empty when the file has none."""
+        for segment in self._segments:
+            if segment.kind != _PT_NOTE:
+                continue
+            notes = self.read(segment.offset, min(segment.size, _MAX_NOTES))
+            at = 0
+            while at + 12 <= len(notes):
+                name_size, size, kind = struct.unpack_from("<III", notes, at)
+                start = at + 12 + (name_size + 3 & ~3)
+                if kind == _NT_GNU_BUILD_ID and notes[at + 12 : at + 16] == b"GNU\0":
+                    return notes[start : start + min(size, 64)].hex()
+                at = start + (size + 3 & ~3)
+        return ""
+
+    @property
+    def release(self) -> str:
+        """The lowest OpenSSL release that has all symbol versions named here, e.g. ``3.5.0``, or empty."""
+        found = _RELEASE.findall(self._dynamic_symbols().strings.replace(b"\0", b"\0\0"))
+        return ".".join(part.decode() for part in max(found)) if found else ""
+
+    def file_offset(self, address: int) -> int:
+        """Where in the file the byte at this virtual address is; it must be executable code."""
+        for segment in self._segments:
+            if segment.kind == _PT_LOAD and segment.flags & _PF_X:
+                inside = address - segment.address
+                if 0 <= inside < segment.size:
+                    return segment.offset + inside
+        raise ElfError(f"address {address:#x} is not in an executable segment")
+
+    def code(self, start: int, end: int) -> bytes:
+        """Machine code from ``start`` to ``end``, cut at the end of its segment."""
+        offset = self.file_offset(start)
+        for segment in self._segments:
+            if (
+                segment.kind == _PT_LOAD
+                and segment.flags & _PF_X
+                and 0 <= start - segment.address < segment.size
+            ):
+                return self.read(offset, min(end, segment.address + segment.size) - start)
+        raise ElfError(f"address {start:#x} is not in an executable segment")
+
+    # -- symbols ------------------------------------------------------------------------------
+
+    def _table(self, kind: int) -> _Symbols:
+        for section in self._sections:
+            if section.kind == kind and section.entry_size == 24 and section.link < len(self._sections):
+                strings = self._sections[section.link]
+                return _Symbols(
+                    self.read(section.offset, section.size), self.read(strings.offset, strings.size)
+                )
+        return _Symbols(b"", b"")
+
+    def _dynamic_symbols(self) -> _Symbols:
+        if self._dynamic is None:
+            self._dynamic = self._table(_SHT_DYNSYM)
+        return self._dynamic
+
+    def _static_symbols(self) -> _Symbols:
+        if self._static is None:
+            self._static = self._table(_SHT_SYMTAB)
+        return self._static
+
+    def functions(self, names: Iterable[str]) -> dict[str, Function]:
+        """Functions defined in this file by name: exported ones first, then those of .symtab.
+
+        A name with several different addresses is left out: which of them is meant is unknown.
+        """
+        found: dict[str, Function] = {}
+        for name in names:
+            defined = set(self._dynamic_symbols().find(name)) or set(self._static_symbols().find(name))
+            if len({address for address, _ in defined}) == 1:
+                address, size = max(defined, key=lambda item: item[1])
+                self.file_offset(address)
+                found[name] = (
+                    Function(name, address, address + min(size, MAX_FUNCTION))
+                    if size
+                    else (self.function_at(name, address))
+                )
+        return found
+
+    def function_at(self, name: str, start: int) -> Function:
+        """The function that starts at an address which no symbol names.
+
+        Its end is that of its unwind entry, else the next known start: then the range may hold
+        more than the function, never less.
+        """
+        size = self._unwind_size(start)
+        if not size:
+            if self._starts is None:
+                self._starts = self._dynamic_symbols().addresses()
+            at = bisect_right(self._starts, start)
+            size = self._starts[at] - start if at < len(self._starts) else MAX_FUNCTION
+        return Function(name, start, start + min(size, MAX_FUNCTION))
+
+    def _unwind_size(self, start: int) -> int:
+        """Size of the function by .eh_frame (LSB core specification, 10.6); 0 when it has no entry."""
+        if self._unwind is None:
+            self._unwind = self._read_unwind_table()
+        base, starts, entries = self._unwind
+        at = bisect_right(starts, start - base) - 1
+        if at < 0 or starts[at] != start - base:
+            return 0
+        entry = base + entries[at]
+        for segment in self._segments:
+            if segment.kind == _PT_LOAD and 0 <= entry - segment.address < segment.size - 16:
+                raw = self.read(entry - segment.address + segment.offset, 16)
+                length, _, begin, size = struct.unpack("<IIiI", raw)
+                # The initial location must repeat the start, relative to itself (DW_EH_PE_pcrel|sdata4).
+                return int(size) if length >= 12 and entry + 8 + begin == start else 0
+        return 0
+
+    def _read_unwind_table(self) -> tuple[int, "array[int]", "array[int]"]:
+        nothing = (0, array("i"), array("i"))
+        for segment in self._segments:
+            if segment.kind != _PT_GNU_EH_FRAME or segment.size < 12:
+                continue
+            head = self.read(segment.offset, 12)
+            # Version 1, count as udata4, table of sdata4 relative to the header: what linkers write.
+            if head[0] != 1 or head[2] != 0x03 or head[3] != 0x3B:
+                return nothing
+            count = min(struct.unpack_from("<I", head, 8)[0], (segment.size - 12) // 8)
+            table = array("i", self.read(segment.offset + 12, 8 * count))
+            return segment.address, table[::2], table[1::2]
+        return nothing
+
+    def import_slots(self) -> dict[int, str]:
+        """GOT slots that hold a function's address, by virtual address: which PLT stub calls what."""
+        slots: dict[int, str] = {}
+        symbols = self._dynamic_symbols()
+        for section in self._sections:
+            if section.kind != _SHT_RELA or section.entry_size != 24:
+                continue
+            table = self.read(section.offset, section.size // 24 * 24)
+            for slot, info, _ in struct.iter_unpack("<QQq", table):
+                if info & 0xFFFFFFFF in (_R_X86_64_JUMP_SLOT, _R_X86_64_GLOB_DAT) and (
+                    name := symbols.name(info >> 32)
+                ):
+                    slots[slot] = name
+        return slots

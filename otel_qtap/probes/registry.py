@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The TLS libraries that can be captured. One line a library."""
+
+from otel_qtap.probes import openssl
+from otel_qtap.probes.spec import TlsLibrary
+
+LIBRARIES: tuple[TlsLibrary, ...] = (openssl.LIBRARY,)
