@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_qtap.correlation import Correlator, TraceMode, new_sampler
+from otel_qtap.model.exchange import Exchange, SpanKind
+from otel_qtap.model.identity import ConnectionContext, ConnectionId
+from otel_qtap.model.trace import SpanTarget
+
+TRACE = bytes.fromhex("0af7651916cd43dd8448eb211c80319c")
+SPAN = bytes.fromhex("b7ad6b7169203331")
+OBSERVED = SpanTarget(trace_id=TRACE, span_id=SPAN)
+SAMPLED = {"traceparent": f"00-{TRACE.hex()}-{SPAN.hex()}-01"}
+UNSAMPLED = {"traceparent": f"00-{TRACE.hex()}-{SPAN.hex()}-00"}
+
+
+def exchange(propagation: Mapping[str, str], start_ns: int = 0) -> Exchange:
+    return Exchange(
+        connection=ConnectionContext(id=ConnectionId(1, 2, 3, 4)),
+        protocol="http",
+        protocol_version="1.1",
+        kind=SpanKind.CLIENT,
+        name="GET",
+        start_ns=start_ns,
+        end_ns=start_ns + 1,
+        attributes={},
+        request=None,
+        response=None,
+        propagation=propagation,
+    )
+
+
+def correlator(
+    mode: TraceMode = TraceMode.AUTO,
+    *,
+    propagators: tuple[str, ...] = ("tracecontext", "baggage"),
+    sampler: str = "parentbased_always_on",
+    ignore_parent_sampling: bool = False,
+    adoption_limit: int = 100,
+    adoption_ns: int = 60_000_000_000,
+) -> Correlator:
+    return Correlator(
+        propagators=propagators,
+        mode=mode,
+        sampler=new_sampler(sampler),
+        ignore_parent_sampling=ignore_parent_sampling,
+        adoption_limit=adoption_limit,
+        adoption_ns=adoption_ns,
+        random_bytes=os.urandom,
+    )
+
+
+@pytest.mark.parametrize("mode", TraceMode)
+def test_without_a_context_the_span_is_a_root(mode: TraceMode) -> None:
+    identity = correlator(mode).identify(exchange({}))
+    assert (len(identity.trace_id), len(identity.span_id)) == (16, 8)
+    assert identity.parent_span_id == b""
+    assert not identity.parent_is_remote
+    assert identity.link is None
+    assert identity.sampled
+    # Sampled, and W3C level 2 "random": the trace id was drawn here.
+    assert identity.trace_flags == 0b11
+
+
+@pytest.mark.parametrize("mode", [TraceMode.AUTO, TraceMode.CHILD])
+def test_child_of_the_observed_context(mode: TraceMode) -> None:
+    identity = correlator(mode).identify(exchange(SAMPLED | {"tracestate": "ot=th:c,congo=1"}))
+    assert identity.trace_id == TRACE
+    assert identity.parent_span_id == SPAN
+    assert identity.parent_is_remote
+    assert identity.span_id != SPAN
+    assert identity.trace_state == "ot=th:c,congo=1"
+    assert identity.trace_flags == 0b01
+    assert identity.sampled
+    assert identity.link is None
+
+
+def test_the_random_flag_is_inherited() -> None:
+    fields = {"traceparent": SAMPLED["traceparent"][:-2] + "03"}
+    assert correlator().identify(exchange(fields)).trace_flags == 0b11
+
+
+def test_link_mode_starts_a_trace_and_links() -> None:
+    identity = correlator(TraceMode.LINK).identify(exchange(SAMPLED | {"tracestate": "a=1"}))
+    assert identity.link == OBSERVED
+    assert identity.trace_id != TRACE
+    assert identity.parent_span_id == b""
+    assert identity.trace_state == ""
+
+
+def test_link_mode_decides_for_itself() -> None:
+    assert correlator(TraceMode.LINK).identify(exchange(UNSAMPLED)).sampled
+
+
+def test_root_mode_reads_nothing() -> None:
+    subject = correlator(TraceMode.ROOT)
+    identity = subject.identify(exchange(SAMPLED))
+    assert identity.link is None
+    assert identity.trace_id != TRACE
+    assert subject.propagation_fields == frozenset()
+
+
+def test_an_unsampled_context_is_followed() -> None:
+    identity = correlator().identify(exchange(UNSAMPLED))
+    assert not identity.sampled
+    assert identity.trace_flags == 0
+    assert identity.trace_id == TRACE
+    assert identity.parent_span_id == SPAN
+
+
+def test_ignoring_the_callers_decision_starts_a_trace_and_links() -> None:
+    subject = correlator(ignore_parent_sampling=True)
+    identity = subject.identify(exchange(UNSAMPLED))
+    assert identity.sampled
+    assert identity.trace_id != TRACE
+    assert identity.parent_span_id == b""
+    assert identity.link == OBSERVED
+    assert subject.identify(exchange(SAMPLED)).trace_id == TRACE
+    assert subject.statistics().sampling_ignored == 1
+
+
+def test_a_deferred_decision_is_ours() -> None:
+    fields = {"b3": f"{TRACE.hex()}-{SPAN.hex()}"}
+    assert correlator(propagators=("b3",)).identify(exchange(fields)).sampled
+    off = correlator(propagators=("b3",), sampler="parentbased_always_off").identify(exchange(fields))
+    assert not off.sampled
+    assert off.trace_id == TRACE
+
+
+def test_the_ratio_is_taken_of_the_trace_id_that_the_span_gets() -> None:
+    subject = correlator(sampler="traceidratio")
+    low = {"traceparent": f"00-{'1' * 16}{'0' * 16}-{SPAN.hex()}-00"}
+    assert subject.identify(exchange(low)).sampled
+
+
+def test_adoption_is_bounded_by_number() -> None:
+    subject = correlator(adoption_limit=2)
+    identities = [subject.identify(exchange(SAMPLED)) for _ in range(4)]
+    assert [identity.trace_id == TRACE for identity in identities] == [True, True, False, False]
+    assert [identity.link for identity in identities] == [None, None, OBSERVED, OBSERVED]
+    assert identities[2].trace_id != identities[3].trace_id
+    assert all(identity.parent_span_id == b"" for identity in identities[2:])
+    assert subject.statistics().adoption_bounded == 2
+
+
+def test_adoption_is_bounded_by_the_time_of_the_exchanges() -> None:
+    subject = correlator(adoption_ns=1000)
+    assert subject.identify(exchange(SAMPLED, 1)).link is None
+    assert subject.identify(exchange(SAMPLED, 1001)).link is None
+    assert subject.identify(exchange(SAMPLED, 1002)).link == OBSERVED
+
+
+def test_other_spans_of_the_same_trace_have_their_own_bound() -> None:
+    subject = correlator(adoption_limit=1)
+    other = {"traceparent": f"00-{TRACE.hex()}-{'1' * 16}-01"}
+    assert subject.identify(exchange(SAMPLED)).link is None
+    assert subject.identify(exchange(other)).link is None
+
+
+def test_an_unsampled_context_does_not_begin_to_show_beyond_the_bound() -> None:
+    subject = correlator(adoption_limit=1)
+    assert [subject.identify(exchange(UNSAMPLED)).sampled for _ in range(3)] == [False, False, False]
+
+
+def test_statistics_add_up() -> None:
+    subject = correlator(adoption_limit=1)
+    for fields in ({}, {"traceparent": "broken"}, SAMPLED, SAMPLED, UNSAMPLED):
+        subject.identify(exchange(fields))
+    statistics = subject.statistics()
+    assert (statistics.roots, statistics.children, statistics.links) == (2, 1, 2)
+    assert statistics.malformed == 1
+    assert statistics.unsampled == 1
+
+
+@given(
+    fields=st.dictionaries(
+        st.sampled_from(
+            ["traceparent", "tracestate", "b3", "x-b3-traceid", "x-b3-spanid", "x-amzn-trace-id"]
+        ),
+        st.text(alphabet=st.characters()) | st.text(alphabet="0123456789abcdef-=;,"),
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_any_field_value_gives_a_valid_identity(fields: dict[str, str]) -> None:
+    identity = correlator(propagators=("tracecontext", "b3", "xray")).identify(exchange(fields))
+    assert len(identity.trace_id) == 16
+    assert any(identity.trace_id)
+    assert len(identity.span_id) == 8
+    assert any(identity.span_id)
+    assert len(identity.parent_span_id) in (0, 8)
