@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real OpenTelemetry collector on loopback ports, and what it received."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.collector_build import collector_binary
+from tests.support.otlp_records import Span, Telemetry, telemetry_of_lines
+from tests.support.pki import Pki
+from tests.support.ports import free_port, wait_listening
+from tests.support.subprocesses import running
+from tests.support.waiting import eventually
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """A running collector that writes all it receives to a file."""
+
+    grpc_endpoint: str
+    http_endpoint: str
+    output: Path
+    log: Path
+
+    def telemetry(self) -> Telemetry:
+        """Everything received so far."""
+        if not self.output.exists():
+            return Telemetry()
+        with self.output.open(encoding="utf-8") as lines:
+            return telemetry_of_lines(lines)
+
+    def wait_for_spans(
+        self, count: int, chosen: Callable[[Span], bool], *, seconds: float = 15
+    ) -> list[Span]:
+        """Wait for at least ``count`` spans that are ``chosen``, and return those, oldest first."""
+        found: list[Span] = []
+
+        def enough() -> bool:
+            found[:] = sorted((s for s in self.telemetry().spans if chosen(s)), key=lambda s: s.start)
+            return len(found) >= count
+
+        try:
+            eventually(enough, f"{count} spans in the collector", seconds=seconds, pause=0.1)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; there are {len(found)}") from None
+        return found
+
+    def wait_for_port(self, port: int, count: int, *, seconds: float = 15) -> list[Span]:
+        """Wait for at least ``count`` spans of conversations with a server on ``port``."""
+        return self.wait_for_spans(count, lambda span: span.port == port, seconds=seconds)
+
+
+@contextmanager
+def running_collector(
+    directory: Path, *, tls: Pki | None = None, mutual: bool = False
+) -> Iterator[Collector]:
+    """Run a collector; with ``tls`` it serves with that certificate, ``mutual`` asks clients for theirs."""
+    directory.mkdir(parents=True, exist_ok=True)
+    grpc_port, http_port = free_port(), free_port()
+    output = directory / "telemetry.jsonl"
+    config = directory / "collector.json"
+    config.write_text(json.dumps(_config(grpc_port, http_port, output, tls, mutual)))
+    scheme = "https" if tls else "http"
+    log = directory / "collector.log"
+    with running([str(collector_binary()), "--config", str(config)], log) as process:
+        wait_listening(http_port, process)
+        wait_listening(grpc_port, process)
+        yield Collector(
+            grpc_endpoint=f"{scheme}://127.0.0.1:{grpc_port}",
+            http_endpoint=f"{scheme}://127.0.0.1:{http_port}",
+            output=output,
+            log=log,
+        )
+
+
+def _config(
+    grpc_port: int, http_port: int, output: Path, tls: Pki | None, mutual: bool
+) -> dict[str, object]:
+    security: dict[str, object] = {}
+    if tls:
+        security["tls"] = {"cert_file": str(tls.server.certificate), "key_file": str(tls.server.key)} | (
+            {"client_ca_file": str(tls.ca)} if mutual else {}
+        )
+    pipeline = {"receivers": ["otlp"], "exporters": ["file"]}
+    return {
+        "receivers": {
+            "otlp": {
+                "protocols": {
+                    "grpc": {"endpoint": f"127.0.0.1:{grpc_port}", **security},
+                    "http": {"endpoint": f"127.0.0.1:{http_port}", **security},
+                }
+            }
+        },
+        "exporters": {"file": {"path": str(output), "flush_interval": "100ms"}},
+        "service": {
+            "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
+            "pipelines": {"traces": pipeline, "logs": pipeline, "metrics": pipeline},
+        },
+    }

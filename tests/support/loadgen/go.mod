@@ -1,0 +1,3 @@
+module example.test/loadgen
+
+go 1.22

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a TLS round trip costs a process, measured in the process by ``programs/pingpong.c``."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.cache import cached_build, fingerprint, run_build_step
+from tests.support.pki import Pki
+
+_SOURCE = Path(__file__).parent / "programs" / "pingpong.c"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """Cost of one round trip (two writes and two reads) in microseconds."""
+
+    wall_us: float
+    cpu_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class PingPong:
+    """A process with one TLS connection to itself."""
+
+    process: "subprocess.Popen[str]"
+
+    def measure(self, rounds: int) -> RoundTrip:
+        """Make so many round trips."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{rounds}\n")
+        self.process.stdin.flush()
+        wall, cpu = self.process.stdout.readline().split()
+        return RoundTrip(float(wall), float(cpu))
+
+
+@contextmanager
+def running_pingpong(pki: Pki, *, size: int = 1024, form: str = "plain") -> Iterator[PingPong]:
+    """``form``: ``plain`` for SSL_read and SSL_write, ``ex`` for the forms that CPython calls."""
+    command = ["taskset", "-c", "0", str(pingpong_binary())]
+    command += [str(pki.server.certificate), str(pki.server.key), str(size), form]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield PingPong(process)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def pingpong_binary() -> Path:
+    """Path of the program, compiled when its source changed."""
+
+    def build(directory: Path) -> None:
+        run_build_step(
+            "gcc", "-O2", "-Wall", "-Werror", "-o", "pingpong", str(_SOURCE), "-lssl", "-lcrypto", "-lpthread",
+            cwd=directory,
+        )  # fmt: skip
+
+    return cached_build("pingpong", fingerprint(_SOURCE.read_text()), build) / "pingpong"

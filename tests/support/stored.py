@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored payloads as a stranger reads them: a byte range of an object, gunzipped, read by ``warcio``."""
+
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from warcio.archiveiterator import ArchiveIterator
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a reference points: an object and the first and last byte of the record in it."""
+
+    url: str
+    first: int
+    last: int
+
+    @property
+    def path(self) -> Path:
+        """The file of a ``file:`` URL."""
+        return Path(unquote(urlsplit(self.url).path))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One record. ``fields`` are those of WARC, ``http_fields`` those of the HTTP message, names in lower case."""
+
+    record_type: str
+    fields: dict[str, str]
+    start_line: str
+    http_fields: dict[str, str]
+    body: bytes
+    """Without transfer framing and content coding."""
+
+
+def parse_reference(uri: str) -> Range:
+    """``<URL>#bytes=first-last`` taken apart."""
+    url, _, fragment = uri.partition("#bytes=")
+    first, _, last = fragment.partition("-")
+    return Range(url, int(first), int(last))
+
+
+def read_reference(uri: str) -> StoredMessage:
+    """The record of a reference into a local store, read by that range alone."""
+    where = parse_reference(uri)
+    with where.path.open("rb") as segment:
+        segment.seek(where.first)
+        member = segment.read(where.last - where.first + 1)
+    return read_member(member)
+
+
+def read_member(member: bytes) -> StoredMessage:
+    """The one record of one gzip member."""
+    (message,) = read_segment(member)
+    return message
+
+
+def read_segment(data: bytes) -> Iterator[StoredMessage]:
+    """All records of a segment, but for the one that describes the file."""
+    for record in ArchiveIterator(io.BytesIO(data), check_digests="raise"):
+        if record.rec_type == "warcinfo":
+            continue
+        http = record.http_headers
+        yield StoredMessage(
+            record_type=record.rec_type,
+            fields={name.lower(): value for name, value in record.rec_headers.headers},
+            start_line=f"{http.protocol} {http.statusline}".strip() if http else "",
+            http_fields={name.lower(): value for name, value in http.headers} if http else {},
+            body=record.content_stream().read(),
+        )
+
+
+def plain_segments(directory: Path) -> bytes:
+    """All segments of a local store, gunzipped and joined."""
+    return b"".join(gzip.decompress(path.read_bytes()) for path in sorted(directory.rglob("*.warc.gz")))
+
+
+def reader_of_objects(objects: dict[str, bytes], bucket: str) -> Callable[[str], StoredMessage]:
+    """A reader of references into a bucket whose objects are at hand."""
+
+    def read(uri: str) -> StoredMessage:
+        where = parse_reference(uri)
+        key = where.url.removeprefix(f"s3://{bucket}/")
+        return read_member(objects[key][where.first : where.last + 1])
+
+    return read
