@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that this room writes into telemetry. What they mean stands in ``catalogue``.
+
+Semantic conventions 1.44.0 where they have a name; ``qtap.*`` where they have none. The ``*_ref``
+names are those of the open proposal for reference attributes (open-telemetry/semantic-conventions
+pull request 4102), not yet of a release.
+"""
+
+from typing import Final
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+SCOPE_PREFIX: Final = "otel_qtap."
+AGENT_SCOPE: Final = "otel_qtap.agent"
+
+# Resources
+SERVICE_NAME: Final = "service.name"
+SERVICE_NAMESPACE: Final = "service.namespace"
+SERVICE_VERSION: Final = "service.version"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+CONTAINER_ID: Final = "container.id"
+HOST_NAME: Final = "host.name"
+HOST_ID: Final = "host.id"
+TELEMETRY_DISTRO_NAME: Final = "telemetry.distro.name"
+TELEMETRY_DISTRO_VERSION: Final = "telemetry.distro.version"
+
+# Process, on spans
+PROCESS_PID: Final = "process.pid"
+PROCESS_EXECUTABLE_NAME: Final = "process.executable.name"
+PROCESS_EXECUTABLE_PATH: Final = "process.executable.path"
+PROCESS_USER_ID: Final = "process.user.id"
+PROCESS_USER_NAME: Final = "process.user.name"
+
+# Outcome
+ERROR_TYPE: Final = "error.type"
+
+# How it was captured
+CAPTURE_SIDE: Final = "qtap.capture.side"
+CAPTURE_COMPLETE: Final = "qtap.capture.complete"
+CAPTURE_INCOMPLETE_REASON: Final = "qtap.capture.incomplete_reason"
+CAPTURE_LOST_BYTES: Final = "qtap.capture.lost.bytes"
+CAPTURE_LOST_EVENTS: Final = "qtap.capture.lost.events"
+CAPTURE_LOST_REASON: Final = "qtap.capture.lost.reason"
+PEER_SOURCE: Final = "qtap.peer.source"
+TLS_LIBRARY: Final = "qtap.tls.library"
+
+# Payloads by reference
+REQUEST_CONTENT_REF: Final = "http.request.body.content_ref"
+RESPONSE_CONTENT_REF: Final = "http.response.body.content_ref"
+PAYLOAD_URI: Final = "qtap.payload.uri"
+PAYLOAD_PART: Final = "qtap.payload.part"
+PAYLOAD_SIZE: Final = "qtap.payload.size"
+PAYLOAD_CAPTURED_SIZE: Final = "qtap.payload.captured_size"
+PAYLOAD_SHA256: Final = "qtap.payload.sha256"
+PAYLOAD_CONTENT_TYPE: Final = "qtap.payload.content_type"
+PAYLOAD_ENCODING: Final = "qtap.payload.encoding"
+PAYLOAD_OFFSET: Final = "qtap.payload.offset"
+PAYLOAD_LENGTH: Final = "qtap.payload.length"
+PAYLOAD_TRUNCATED: Final = "qtap.payload.truncated"
+PAYLOAD_REDACTED: Final = "qtap.payload.redacted"
+PAYLOAD_STATUS: Final = "qtap.payload.status"
+PAYLOAD_DROP_REASON: Final = "qtap.payload.drop_reason"
+LINK_KIND: Final = "qtap.link.kind"

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record -> encoded span. On the hot path: everything that repeats is encoded once and looked up.
+
+Three things are remembered: each attribute's bytes (``AttributeEncoder``), all that a connection adds
+to its spans, and the group (resource and scope) that its spans belong to.
+"""
+
+from dataclasses import dataclass
+from posixpath import basename
+from typing import Final
+
+from otel_qtap import __version__
+from otel_qtap.model.exchange import Attributes, SpanKind
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts
+from otel_qtap.model.record import ObjectRef, Record
+from otel_qtap.model.trace import SpanTarget
+from otel_qtap.telemetry import names
+from otel_qtap.telemetry.clock import UnixClock
+from otel_qtap.telemetry.limits import SpanLimits
+from otel_qtap.telemetry.otlp.attributes import (
+    LINK_ATTRIBUTES,
+    SPAN_ATTRIBUTES,
+    AttributeEncoder,
+    string_value,
+)
+from otel_qtap.telemetry.otlp.requests import Group, instrumentation_scope
+from otel_qtap.telemetry.otlp.spans import (
+    FLAG_HAS_IS_REMOTE,
+    FLAG_IS_REMOTE,
+    FLAG_SAMPLED,
+    KIND_CLIENT,
+    KIND_INTERNAL,
+    KIND_SERVER,
+    link_message,
+    span_message,
+)
+from otel_qtap.telemetry.resource import HostIdentity, resource_message, workload_resource
+
+# Members of an enum cost a look-up on the class each time they are named.
+_CLIENT: Final = SpanKind.CLIENT
+_SERVER: Final = SpanKind.SERVER
+_INTERNAL: Final = SpanKind.INTERNAL
+_STORE_DISABLED: Final = "store_disabled"
+_REMEMBERED_CONNECTIONS: Final = 8192
+_UPLOAD_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_SAMPLED
+_OBSERVED_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE
+
+
+def process_attributes(facts: ProcessFacts) -> Attributes:
+    """Span attributes of the observed process. Its command line is not among them: it may hold secrets."""
+    known: Attributes = {}
+    if facts.process.tgid:
+        known[names.PROCESS_PID] = facts.process.tgid
+    if facts.executable:
+        known[names.PROCESS_EXECUTABLE_NAME] = basename(facts.executable)
+        known[names.PROCESS_EXECUTABLE_PATH] = facts.executable
+    elif facts.command:
+        known[names.PROCESS_EXECUTABLE_NAME] = facts.command
+    if facts.user_id is not None:
+        known[names.PROCESS_USER_ID] = facts.user_id
+    if facts.user_name:
+        known[names.PROCESS_USER_NAME] = facts.user_name
+    return known
+
+
+@dataclass(slots=True)
+class _Connection:
+    """What one connection adds to each of its spans."""
+
+    context: ConnectionContext
+    fragments: list[bytes]
+    groups: dict[str, Group]
+    resource: bytes
+
+
+class SpanEncoder:
+    """Encodes records of one pipeline. Used by one thread at a time."""
+
+    def __init__(self, *, limits: SpanLimits, host: HostIdentity, clock: UnixClock) -> None:
+        self._attribute_count = limits.attributes.count
+        self._link_count = limits.link_count
+        self._link_attribute_count = limits.link_attribute_count
+        self._value_length = limits.attributes.value_length
+        self._host = host
+        self._clock = clock
+        self._attributes = AttributeEncoder(SPAN_ATTRIBUTES, value_length=self._value_length)
+        self._link_attributes = AttributeEncoder(LINK_ATTRIBUTES, value_length=self._value_length)
+        self._connections: dict[ConnectionId, _Connection] = {}
+        self._groups: dict[tuple[bytes, str], Group] = {}
+        self._observed_kind = self._link_attributes.fragment(names.LINK_KIND, "observed_context")
+        self.links_refused = 0
+        """Links that pointed nowhere or into the span's own trace, ever."""
+
+    def encode(self, record: Record) -> tuple[Group, bytes]:
+        """Return the span of ``record``, framed, and the group it belongs to."""
+        identity = record.identity
+        connection = self._connection(record.connection)
+        kind = record.kind
+        fragment = self._attributes.fragment
+        parts = self._attributes.fragments(record.attributes)
+        if record.error_type and names.ERROR_TYPE not in record.attributes:
+            parts.append(fragment(names.ERROR_TYPE, record.error_type))
+        parts += connection.fragments
+        if kind is not _INTERNAL:
+            parts.append(fragment(names.CAPTURE_SIDE, "client" if kind is _CLIENT else "server"))
+        if record.incomplete:
+            parts.append(fragment(names.CAPTURE_COMPLETE, False))
+            parts.append(fragment(names.CAPTURE_INCOMPLETE_REASON, tuple(record.incomplete)))
+        else:
+            parts.append(fragment(names.CAPTURE_COMPLETE, True))
+        links: list[bytes] = []
+        if record.request_ref is not None or record.response_ref is not None:
+            self._add_payload(record, parts, links)
+        elif record.refused and record.refused != _STORE_DISABLED:
+            parts.append(fragment(names.PAYLOAD_STATUS, "dropped"))
+            parts.append(fragment(names.PAYLOAD_DROP_REASON, record.refused))
+        if identity.link is not None and self._may_link(record, identity.link):
+            links.append(self._link(identity.link, [self._observed_kind], _OBSERVED_LINK_FLAGS))
+        dropped_attributes = len(parts) - self._attribute_count
+        if dropped_attributes > 0:
+            del parts[self._attribute_count :]
+        dropped_links = len(links) - self._link_count
+        if dropped_links > 0:
+            del links[self._link_count :]
+        offset_ns = self._clock.offset_ns
+        start_unix_ns = record.start_ns + offset_ns
+        flags = FLAG_HAS_IS_REMOTE | identity.trace_flags & 0xFF
+        return (
+            connection.groups.get(record.protocol) or self._group(connection, record.protocol),
+            span_message(
+                trace_id=identity.trace_id,
+                span_id=identity.span_id,
+                name=record.name,
+                kind=KIND_CLIENT if kind is _CLIENT else KIND_SERVER if kind is _SERVER else KIND_INTERNAL,
+                start_unix_ns=start_unix_ns,
+                end_unix_ns=max(start_unix_ns, record.end_ns + offset_ns),
+                attributes=parts,
+                flags=flags | FLAG_IS_REMOTE if identity.parent_is_remote else flags,
+                parent_span_id=identity.parent_span_id,
+                trace_state=identity.trace_state,
+                is_error=record.is_error,
+                links=links,
+                dropped_attributes=max(0, dropped_attributes),
+                dropped_links=max(0, dropped_links),
+            ),
+        )
+
+    def _add_payload(self, record: Record, parts: list[bytes], links: list[bytes]) -> None:
+        """Add the references, the description of the main payload, and the link to its upload.
+
+        The main payload is the response where there is one: requests are mostly small, and what the
+        description says of them, the stored record says too.
+        """
+        request, response = record.request_ref, record.response_ref
+        main, part = (request, "request") if response is None else (response, "response")
+        assert main is not None
+        fragment = self._attributes.fragment
+        with_value = self._attributes.of_string_value
+        uri = self._string(main.uri)
+        sha256 = self._string(main.sha256)
+        if record.protocol == "http":
+            if request is not None:
+                parts.append(
+                    with_value(
+                        names.REQUEST_CONTENT_REF, uri if main is request else self._string(request.uri)
+                    )
+                )
+            if response is not None:
+                parts.append(with_value(names.RESPONSE_CONTENT_REF, uri))
+        parts += (
+            with_value(names.PAYLOAD_URI, uri),
+            fragment(names.PAYLOAD_PART, part),
+            fragment(names.PAYLOAD_STATUS, "pending"),
+            fragment(names.PAYLOAD_SIZE, main.size),
+            fragment(names.PAYLOAD_CAPTURED_SIZE, main.captured_size),
+            with_value(names.PAYLOAD_SHA256, sha256),
+            fragment(names.PAYLOAD_OFFSET, main.offset),
+            fragment(names.PAYLOAD_LENGTH, main.length),
+        )
+        if main.content_type:
+            parts.append(fragment(names.PAYLOAD_CONTENT_TYPE, main.content_type))
+        if main.encoding:
+            parts.append(fragment(names.PAYLOAD_ENCODING, main.encoding))
+        if main.truncated:
+            parts.append(fragment(names.PAYLOAD_TRUNCATED, main.truncated))
+        if main.redacted:
+            parts.append(fragment(names.PAYLOAD_REDACTED, True))
+        upload = record.upload
+        if upload is not None and self._may_link(record, upload):
+            links.append(self._link(upload, self._link_fragments(main, uri, sha256), _UPLOAD_LINK_FLAGS))
+
+    def _link_fragments(self, ref: ObjectRef, uri: bytes, sha256: bytes) -> list[bytes]:
+        fragment = self._link_attributes.fragment
+        with_value = self._link_attributes.of_string_value
+        fragments = [
+            with_value(names.PAYLOAD_URI, uri),
+            fragment(names.PAYLOAD_OFFSET, ref.offset),
+            fragment(names.PAYLOAD_LENGTH, ref.length),
+            with_value(names.PAYLOAD_SHA256, sha256),
+            fragment(names.LINK_KIND, "payload"),
+        ]
+        if ref.content_type:
+            fragments.append(fragment(names.PAYLOAD_CONTENT_TYPE, ref.content_type))
+        return fragments
+
+    def _may_link(self, record: Record, target: SpanTarget) -> bool:
+        """Whether a link to ``target`` does good.
+
+        Jaeger deletes links to an empty context with a warning on the span, and takes a link into the
+        span's own trace for its parent.
+        """
+        if (
+            target.trace_id != record.identity.trace_id
+            and len(target.trace_id) == 16
+            and len(target.span_id) == 8
+            and any(target.trace_id)
+            and any(target.span_id)
+        ):
+            return True
+        self.links_refused += 1
+        return False
+
+    def _link(self, target: SpanTarget, fragments: list[bytes], flags: int) -> bytes:
+        limit = self._link_attribute_count
+        return link_message(
+            trace_id=target.trace_id,
+            span_id=target.span_id,
+            attributes=fragments[:limit],
+            flags=flags,
+            dropped_attributes=max(0, len(fragments) - limit),
+        )
+
+    def _string(self, text: str) -> bytes:
+        return string_value(text if self._value_length is None else text[: self._value_length])
+
+    def _connection(self, context: ConnectionContext) -> _Connection:
+        known = self._connections.get(context.id)
+        if known is not None and known.context is context:
+            return known
+        attributes: Attributes = {
+            **process_attributes(context.facts),
+            names.PEER_SOURCE: context.peer_source.value,
+            names.TLS_LIBRARY: context.tls_library,
+        }
+        resource = resource_message(workload_resource(context.facts, self._host))
+        if len(self._connections) >= _REMEMBERED_CONNECTIONS:
+            self._connections.clear()
+        connection = _Connection(
+            context=context,
+            fragments=self._attributes.fragments(attributes),
+            groups={},
+            resource=resource,
+        )
+        self._connections[context.id] = connection
+        return connection
+
+    def _group(self, connection: _Connection, protocol: str) -> Group:
+        key = (connection.resource, protocol)
+        group = self._groups.get(key)
+        if group is None:
+            if len(self._groups) >= _REMEMBERED_CONNECTIONS:
+                self._groups.clear()
+            scope = instrumentation_scope(names.SCOPE_PREFIX + protocol, __version__)
+            group = self._groups[key] = Group(connection.resource, scope, names.SCHEMA_URL)
+        connection.groups[protocol] = group
+        return group
