@@ -14,8 +14,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "replay",
         help="send a recording through the chain, without a kernel",
-        description="Send the raw kernel events of a recording through the same chain as 'otel-qtap run', with "
-        "the settings of the environment. Needs no privilege.",
+        description="Send the raw kernel events of a recording through the same chain as 'otel-qtap run', "
+        "with the settings of the environment. Needs no privilege.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="recording made by 'otel-qtap record'")
     parser.set_defaults(func=run)

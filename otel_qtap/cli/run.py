@@ -15,7 +15,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "run",
         help="capture, export and store until told to stop",
         description="Capture TLS plaintext on this host, export spans, log events and metrics over OTLP, and "
-        "store payloads in the object store. Needs root. SIGTERM drains and stops; a second one stops at once.",
+        "store payloads in the object store. Needs root. SIGTERM drains and stops; a second stops at once.",
     )
     parser.set_defaults(func=run)
 

@@ -30,15 +30,15 @@ class EffectiveSetting:
 
 def effective_settings(settings: Settings) -> tuple[EffectiveSetting, ...]:
     """All settings in the order of their documentation."""
-    shown = []
+    rows = []
     for variable in (*qtap_variables(), *standard_variables()):
         value = _value(settings, variable)
-        shown.append(
+        rows.append(
             EffectiveSetting(
-                variable.name, _shown(value, secret=variable.secret), settings.origin(variable.name)
+                variable.name, shown(value, secret=variable.secret), settings.origin(variable.name)
             )
         )
-    return tuple(shown)
+    return tuple(rows)
 
 
 def as_text(value: Shown) -> str:
@@ -74,7 +74,8 @@ def _value(settings: Settings, variable: Variable) -> Any:
     return getattr(room, variable.name.removeprefix(f"OTEL_QTAP_{variable.section.upper()}_").lower())
 
 
-def _shown(value: Any, *, secret: bool) -> Shown:
+def shown(value: Any, *, secret: bool) -> Shown:
+    """A value in its displayed form; a secret keeps its keys and loses its content."""
     match value:
         case Mapping():
             return {str(key): MASK if secret else str(content) for key, content in value.items()}

