@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ClassifiedExchange -> Record: payloads go into segments, references go on.
+
+A reference is issued only for what is on the local disk already. Where the disk, or the bound on
+it, refuses a payload, the Record says so instead.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from otel_qtap import __version__
+from otel_qtap.errors import SettingsError
+from otel_qtap.model.classified import ClassifiedExchange, ClearedPayload
+from otel_qtap.model.identity import ProcessFacts
+from otel_qtap.model.record import ObjectRef, Record, UploadOutcome
+from otel_qtap.model.trace import SpanTarget
+from otel_qtap.objectstore.base import ObjectStore
+from otel_qtap.objectstore.recovery import recover_segments
+from otel_qtap.objectstore.segment import SEALED_SUFFIX, SPAN_BYTES, OpenSegment, SegmentManifest
+from otel_qtap.objectstore.uploader import Uploader, UploaderStatistics
+from otel_qtap.objectstore.warc import StoredMessage, WarcWriter
+
+STORE_DISABLED = "store_disabled"
+DISK_FULL = "disk_full"
+DISK_ERROR = "disk_error"
+MAX_OPEN_SEGMENTS = 64
+MAX_SERVICE_NAME = 200
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveStatistics:
+    """What became of payloads so far, and what is where now."""
+
+    exchanges: int
+    """Exchanges with a payload; those stored and those refused."""
+    records: int
+    """Records written to the local disk."""
+    captured_bytes: int
+    """Bytes of bodies in those records."""
+    written_bytes: int
+    """Bytes of the members that hold them."""
+    refused: dict[str, int]
+    """Exchanges whose payloads were refused, by reason."""
+    open_segments: int
+    recovered_segments: int
+    lost_segments: int
+    """Segments of an earlier process that were beyond repair."""
+    disk_bytes: int
+    uploads: UploaderStatistics | None
+    """None where there is no store."""
+
+
+class Archive:
+    """The segments of all services, from the first byte to the store.
+
+    Used by one thread, but for the uploads. Times are CLOCK_BOOTTIME nanoseconds; ``now_ns`` reads
+    that clock for the uploads and ``to_unix_ns`` converts it. ``store`` is None where the user wants
+    none. The constructor takes over what an earlier process left; ``start()`` starts the uploads.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore | None,
+        state_directory: Path,
+        *,
+        segment_bytes: int,
+        segment_seconds: float,
+        max_disk_bytes: int,
+        new_upload_target: Callable[[], SpanTarget],
+        now_ns: Callable[[], int],
+        to_unix_ns: Callable[[int], int],
+    ) -> None:
+        self._directory = state_directory / "segments"
+        self._segment_bytes = segment_bytes
+        self._segment_ns = int(segment_seconds * 1e9)
+        self._max_disk_bytes = max_disk_bytes
+        self._new_upload_target = new_upload_target
+        self._to_unix_ns = to_unix_ns
+        self._open: dict[str, tuple[OpenSegment, WarcWriter]] = {}
+        self._open_bytes = 0
+        self._short_of_disk = False
+        self._exchanges = 0
+        self._records = 0
+        self._captured_bytes = 0
+        self._written_bytes = 0
+        self._refused: dict[str, int] = {}
+        self._recovered = 0
+        self._lost = 0
+        self._store = store
+        self._uploader: Uploader | None = None
+        if store is not None:
+            self._uploader = Uploader(store, now_ns=now_ns)
+            self._lock = _lock_directory(self._directory)
+            self._take_over(self._uploader, store.url)
+
+    def _take_over(self, uploader: Uploader, store_url: str) -> None:
+        found = recover_segments(self._directory)
+        self._recovered = len(found.segments)
+        self._lost = found.lost
+        for segment in found.segments:
+            uploader.submit(segment)
+        if self._recovered or self._lost:
+            logger.info(
+                "%d segments of an earlier run wait for upload, %d were beyond repair",
+                self._recovered,
+                self._lost,
+            )
+        if uploader.stranded:
+            logger.warning(
+                "%d segments in %s belong to another store than %s; they are kept until "
+                "OTEL_QTAP_OBJECTS_URL names it again or their room is needed",
+                uploader.stranded,
+                self._directory,
+                store_url,
+            )
+
+    def start(self) -> None:
+        """Start the threads that upload. The data path works without them."""
+        if self._uploader is not None:
+            self._uploader.start()
+
+    def submit(self, exchange: ClassifiedExchange) -> Record:
+        """Store the payloads of an exchange; the Record refers to them, or says why not."""
+        request = exchange.request
+        response = exchange.response
+        request_ref: ObjectRef | None = None
+        response_ref: ObjectRef | None = None
+        upload: SpanTarget | None = None
+        refused = ""
+        if request is not None or response is not None:
+            self._exchanges += 1
+            try:
+                request_ref, response_ref, upload = self._keep(exchange, request, response)
+            except _Refused as refusal:
+                refused = refusal.reason
+                self._refused[refused] = self._refused.get(refused, 0) + 1
+        return Record(
+            identity=exchange.identity,
+            connection=exchange.connection,
+            protocol=exchange.protocol,
+            protocol_version=exchange.protocol_version,
+            kind=exchange.kind,
+            name=exchange.name,
+            start_ns=exchange.start_ns,
+            end_ns=exchange.end_ns,
+            attributes=exchange.attributes,
+            error_type=exchange.error_type,
+            is_error=exchange.is_error,
+            incomplete=exchange.incomplete,
+            findings=exchange.findings,
+            request_ref=request_ref,
+            response_ref=response_ref,
+            upload=upload,
+            refused=refused,
+        )
+
+    def _keep(
+        self, exchange: ClassifiedExchange, request: ClearedPayload | None, response: ClearedPayload | None
+    ) -> tuple[ObjectRef | None, ObjectRef | None, SpanTarget]:
+        store = self._store
+        uploader = self._uploader
+        if store is None or uploader is None:
+            raise _Refused(STORE_DISABLED)
+        service = _service_name(exchange.connection.facts)
+        opened = self._open.get(service)
+        if opened is None:
+            opened = self._open_segment(store, service, exchange.end_ns)
+        segment, writer = opened
+        offset = segment.size
+        stored_request, stored_response = writer.encode(exchange, self._to_unix_ns(exchange.start_ns), offset)
+        request_member = stored_request.member if stored_request is not None else b""
+        response_member = stored_response.member if stored_response is not None else b""
+        length = len(request_member) + len(response_member)
+        if self._open_bytes + uploader.disk_bytes + length > self._max_disk_bytes:
+            self._make_room(uploader, length)
+        records = (stored_request is not None) + (stored_response is not None)
+        try:
+            segment.append(request_member + response_member, records=records, identity=exchange.identity)
+        except OSError as error:
+            raise self._refusal(error) from None
+        self._open_bytes += length + SPAN_BYTES
+        self._records += records
+        self._written_bytes += length
+        uri = segment.uri
+        request_ref = response_ref = None
+        if request is not None and stored_request is not None:
+            request_ref = self._reference(uri, offset, stored_request, request)
+        if response is not None and stored_response is not None:
+            response_ref = self._reference(uri, offset + len(request_member), stored_response, response)
+        if segment.size >= self._segment_bytes:
+            self._seal(service)
+        return request_ref, response_ref, segment.manifest.upload
+
+    def _reference(self, uri: str, offset: int, stored: StoredMessage, payload: ClearedPayload) -> ObjectRef:
+        length = len(stored.member)
+        captured = len(payload.body)
+        self._captured_bytes += captured
+        return ObjectRef(
+            uri=f"{uri}#bytes={offset}-{offset + length - 1}",
+            offset=offset,
+            length=length,
+            sha256=stored.sha256,
+            size=payload.size,
+            captured_size=captured,
+            content_type=payload.media_type,
+            encoding=payload.encoding,
+            truncated=payload.truncated,
+            redacted=payload.redacted,
+        )
+
+    def _open_segment(self, store: ObjectStore, service: str, now_ns: int) -> tuple[OpenSegment, WarcWriter]:
+        if len(self._open) >= MAX_OPEN_SEGMENTS:
+            self._seal(next(iter(self._open)))
+        unix_ns = self._to_unix_ns(now_ns)
+        when = datetime.fromtimestamp(unix_ns / 1e9, UTC)
+        random_bytes = os.urandom(16)
+        segment_id = f"{when:%Y%m%dT%H%M%SZ}-{random_bytes[10:].hex()}"
+        name = quote(service, safe="")[:MAX_SERVICE_NAME]
+        key = f"service.name={name}/date={when:%Y-%m-%d}/hour={when:%H}/{segment_id}{SEALED_SUFFIX}"
+        manifest = SegmentManifest(
+            segment_id=segment_id,
+            store_url=store.url,
+            key=key,
+            uri=store.object_url(key),
+            upload=self._new_upload_target(),
+        )
+        writer = WarcWriter(random_bytes)
+        member = writer.warcinfo(
+            filename=f"{segment_id}{SEALED_SUFFIX}", software=f"otel-qtap/{__version__}", unix_ns=unix_ns
+        )
+        try:
+            segment = OpenSegment(self._directory, manifest, opened_ns=now_ns, first_member=member)
+        except OSError as error:
+            raise self._refusal(error) from None
+        self._open_bytes += segment.disk_bytes
+        self._open[service] = opened = (segment, writer)
+        return opened
+
+    def _seal(self, service: str) -> None:
+        segment, _ = self._open.pop(service)
+        self._open_bytes -= segment.disk_bytes
+        uploader = self._uploader
+        assert uploader is not None
+        try:
+            uploader.submit(segment.seal())
+        except OSError as error:
+            logger.warning("segment %s is lost: %s", segment.manifest.segment_id, error.strerror)
+            uploader.announce_drop(segment.manifest, segment.size, segment.spans(), reason=DISK_ERROR)
+            segment.discard()
+
+    def _make_room(self, uploader: Uploader, length: int) -> None:
+        """Drop the oldest segments that wait, as many as it takes. Raises _Refused if that is not enough."""
+        if not self._short_of_disk:
+            self._short_of_disk = True
+            logger.warning(
+                "segments take all of the %d bytes of local disk that they may, by "
+                "OTEL_QTAP_OBJECTS_MAX_DISK_BYTES: the oldest are dropped",
+                self._max_disk_bytes,
+            )
+        while self._open_bytes + uploader.disk_bytes + length > self._max_disk_bytes:
+            if not uploader.drop_oldest(DISK_FULL):
+                raise _Refused(DISK_FULL)
+
+    def _refusal(self, error: OSError) -> "_Refused":
+        if not self._short_of_disk:
+            self._short_of_disk = True
+            logger.warning("the local disk refuses segments: %s; payloads are not stored", error.strerror)
+        return _Refused(DISK_FULL if error.errno in _FULL else DISK_ERROR)
+
+    def tick(self, now_ns: int) -> None:
+        """Close the segments that have become old."""
+        oldest = now_ns - self._segment_ns
+        for service in [name for name, (segment, _) in self._open.items() if segment.opened_ns <= oldest]:
+            self._seal(service)
+        if self._short_of_disk and self._disk_bytes() < self._max_disk_bytes // 2 and self.healthy:
+            self._short_of_disk = False
+            logger.info("there is room for segments on the local disk again")
+
+    def outcomes(self) -> list[UploadOutcome]:
+        """What became of segments since the last call. Does not block."""
+        return self._uploader.outcomes() if self._uploader is not None else []
+
+    def shutdown(self, deadline_seconds: float) -> bool:
+        """Close and upload everything. True when nothing is left; else the next start goes on with it."""
+        if self._uploader is None:
+            return True
+        for service in tuple(self._open):
+            self._seal(service)
+        done = self._uploader.shutdown(deadline_seconds)
+        os.close(self._lock)
+        return done
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store took the last segment that it was given."""
+        return self._uploader is None or self._uploader.healthy
+
+    def statistics(self) -> ArchiveStatistics:
+        """The counts so far."""
+        return ArchiveStatistics(
+            exchanges=self._exchanges,
+            records=self._records,
+            captured_bytes=self._captured_bytes,
+            written_bytes=self._written_bytes,
+            refused=dict(self._refused),
+            open_segments=len(self._open),
+            recovered_segments=self._recovered,
+            lost_segments=self._lost,
+            disk_bytes=self._disk_bytes(),
+            uploads=self._uploader.statistics() if self._uploader is not None else None,
+        )
+
+    def _disk_bytes(self) -> int:
+        return self._open_bytes + (self._uploader.disk_bytes if self._uploader is not None else 0)
+
+
+class _Refused(Exception):  # noqa: N818 - an answer, not an error
+    """Payloads are not stored; ``reason`` is a value of ``qtap.payload.drop_reason``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _service_name(facts: ProcessFacts) -> str:
+    """As the spans' resource has it, but for the colon of ``unknown_service:<executable>``.
+
+    Tools of the Hadoop family cannot read paths with a colon, and one that is escaped is read in two ways.
+    """
+    if facts.service_name:
+        return facts.service_name
+    executable = facts.executable.rpartition("/")[2] or facts.command
+    return f"unknown_service_{executable}" if executable else "unknown_service"
+
+
+def _lock_directory(directory: Path) -> int:
+    """Make the directory if need be, and claim it for this process. Raises SettingsError."""
+    try:
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"OTEL_QTAP_STATE_DIRECTORY: cannot use {directory} as uid {os.geteuid()}: {error.strerror}; "
+            "give the directory to that user, or name another one"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise SettingsError(
+            f"OTEL_QTAP_STATE_DIRECTORY: another otel-qtap writes to {directory}; give each its own directory"
+        ) from error
+    return descriptor
