@@ -11,9 +11,8 @@ from tests.support.collector import Collector
 from tests.support.otlp_records import Span
 from tests.support.payloads import sha256, text_of_entropy
 from tests.support.pki import Pki
-from tests.support.stored import parse_reference, read_reference
+from tests.support.stored import wait_for_reference
 from tests.support.tls_servers import TlsServer
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -54,9 +53,7 @@ def test_body_is_exact_in_both_directions_from_both_ends(
         assert span.attributes["qtap.capture.complete"] is True, span.attributes
         for part in ("request", "response"):
             assert span.attributes[f"http.{part}.body.size"] == size
-            uri = span.body_reference(part)
-            eventually(parse_reference(uri).path.exists, f"{uri} is in the store")
-            stored = read_reference(uri).body
+            stored = wait_for_reference(span.body_reference(part)).body
             assert len(stored) == size
             assert sha256(stored) == sha256(body)
 
@@ -78,9 +75,7 @@ def test_body_over_the_limit_is_cut_there_and_the_span_says_so(
             assert "truncated" in span.attributes["qtap.capture.incomplete_reason"]
             for part in ("request", "response"):
                 assert span.attributes[f"http.{part}.body.size"] == size
-                uri = span.body_reference(part)
-                eventually(parse_reference(uri).path.exists, f"{uri} is in the store")
-                message = read_reference(uri)
+                message = wait_for_reference(span.body_reference(part))
                 assert message.body == body[:limit]
                 assert message.fields["warc-truncated"] == "length"
         # The next exchange is found again behind what was cut.

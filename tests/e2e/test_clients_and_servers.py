@@ -10,9 +10,8 @@ from tests.support.nginx import Nginx
 from tests.support.otlp_records import Span
 from tests.support.payloads import self_describing, sha256
 from tests.support.pki import Pki
-from tests.support.stored import read_reference
+from tests.support.stored import read_reference, wait_for_reference
 from tests.support.tls_servers import TlsServer
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -85,20 +84,12 @@ def test_payloads_of_both_ends_are_stored_byte_for_byte(
 
     for span in spans_of(collector, cpython_server.port, path):
         for part in ("request", "response"):
-            uri = span.body_reference(part)
-            eventually(lambda uri=uri: agent_has(uri), f"{uri} is in the store")
-            message = read_reference(uri)
+            message = wait_for_reference(span.body_reference(part))
             assert message.record_type == part
             assert message.body == body
             assert message.fields["qtap-trace-id"] == span.trace_id
             assert message.fields["qtap-span-id"] == span.span_id
         assert read_reference(span.body_reference("request")).http_fields["x-mark"] == "mine"
-
-
-def agent_has(uri: str) -> bool:
-    from tests.support.stored import parse_reference
-
-    return parse_reference(uri).path.exists()
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -113,9 +104,7 @@ def test_exchange_with_nginx_is_told_by_both_ends(
         assert span.attributes["http.request.method"] == "GET"
         assert span.attributes["http.response.status_code"] == 200
         assert span.attributes["http.response.body.size"] == len(body)
-        uri = span.body_reference("response")
-        eventually(lambda uri=uri: agent_has(uri), f"{uri} is in the store")
-        assert sha256(read_reference(uri).body) == sha256(body)
+        assert sha256(wait_for_reference(span.body_reference("response")).body) == sha256(body)
 
 
 def test_payload_get_prints_message_and_body(
@@ -125,7 +114,7 @@ def test_payload_get_prints_message_and_body(
     request("curl", "POST", f"{cpython_server.url}/echo/command", pki.ca, body=body)
     near, far = spans_of(collector, cpython_server.port, "/echo/command")
     uri = near.body_reference("request")
-    eventually(lambda: agent_has(uri), "the segment is in the store")
+    wait_for_reference(uri)
 
     assert payload_get(agent, uri, "--body") == body
     whole = payload_get(agent, uri)
@@ -145,9 +134,7 @@ def test_proxy_shows_one_span_for_each_of_four_ends(
     outer = spans_of(collector, nginx.port, "/upstream/chunked/proxied")
     inner = spans_of(collector, cpython_server.port, "/chunked/proxied")
     for span in (*outer, *inner):
-        uri = span.body_reference("response")
-        eventually(lambda uri=uri: agent_has(uri), f"{uri} is in the store")
-        assert read_reference(uri).body == body
+        assert wait_for_reference(span.body_reference("response")).body == body
     assert inner[0].attributes["process.executable.name"] == "nginx"
 
 
@@ -176,7 +163,10 @@ def test_link_points_at_the_upload_in_another_trace(
 ) -> None:
     request("curl", "GET", f"{nginx.url}/hello?linked", pki.ca)
     span = collector.wait_for_spans(
-        1, lambda s: s.port == nginx.port and s.kind == "server" and "linked" in s.attributes.get("url.query", "")
+        1,
+        lambda s: (
+            s.port == nginx.port and s.kind == "server" and "linked" in s.attributes.get("url.query", "")
+        ),
     )[0]
     (link,) = span.links
     assert int(link.trace_id, 16)

@@ -26,9 +26,19 @@ _FOREIGN_PREFIXES = ("OTEL_", "AWS_")
 
 
 class AgentProcess:
-    """One ``otel-qtap run``. ``environment`` is what it was given, ``stderr`` what it said."""
+    """One ``otel-qtap run`` (or another ``command``), started through ``wrapper`` where one is given.
 
-    def __init__(self, directory: Path, settings: Mapping[str, str], wrapper: Sequence[str] = ()) -> None:
+    ``environment`` is what it gets, ``stderr`` what it said; ``objects`` is its local store.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str],
+        *,
+        wrapper: Sequence[str] = (),
+        command: Sequence[str] = ("run",),
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.objects = directory / "objects"
@@ -44,7 +54,7 @@ class AgentProcess:
             "OTEL_METRIC_EXPORT_INTERVAL": "1000",
             **settings,
         }
-        self._wrapper = tuple(wrapper)
+        self._command = [*wrapper, COMMAND, *command]
         self._stderr = directory / "agent.stderr"
         self._process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
@@ -54,7 +64,7 @@ class AgentProcess:
         self.started = time.monotonic()
         with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [*self._wrapper, COMMAND, "run"],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -174,7 +184,7 @@ def running_agent(
     directory: Path, settings: Mapping[str, str], *, wrapper: Sequence[str] = ()
 ) -> Iterator[AgentProcess]:
     """An agent that is ready; ended with the block, stopped properly before that where the test says so."""
-    agent = AgentProcess(directory, settings, wrapper)
+    agent = AgentProcess(directory, settings, wrapper=wrapper)
     try:
         agent.start()
         agent.wait_ready()

@@ -46,7 +46,15 @@ def request(
         body_file = Path(scratch) / "body"
         if body is not None:
             body_file.write_bytes(body)
-        command = _command(client, method, url, ca, answer, body_file if body is not None else None, headers)
+        command = _command(
+            client,
+            method=method,
+            url=url,
+            ca=ca,
+            answer=answer,
+            body=body_file if body is not None else None,
+            headers=headers,
+        )
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -62,6 +70,7 @@ def request(
 
 def _command(
     client: str,
+    *,
     method: str,
     url: str,
     ca: Path,

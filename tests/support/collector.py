@@ -75,9 +75,7 @@ def running_collector(
         )
 
 
-def _config(
-    grpc_port: int, http_port: int, output: Path, tls: Pki | None, mutual: bool
-) -> dict[str, object]:
+def _config(grpc_port: int, http_port: int, output: Path, tls: Pki | None, mutual: bool) -> dict[str, object]:
     security: dict[str, object] = {}
     if tls:
         security["tls"] = {"cert_file": str(tls.server.certificate), "key_file": str(tls.server.key)} | (

@@ -54,9 +54,7 @@ def pingpong_binary() -> Path:
     """Path of the program, compiled when its source changed."""
 
     def build(directory: Path) -> None:
-        run_build_step(
-            "gcc", "-O2", "-Wall", "-Werror", "-o", "pingpong", str(_SOURCE), "-lssl", "-lcrypto", "-lpthread",
-            cwd=directory,
-        )  # fmt: skip
+        command = ["gcc", "-O2", "-Wall", "-Werror", "-o", "pingpong", str(_SOURCE)]
+        run_build_step(*command, "-lssl", "-lcrypto", "-lpthread", cwd=directory)
 
     return cached_build("pingpong", fingerprint(_SOURCE.read_text()), build) / "pingpong"

@@ -3,12 +3,14 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from warcio.archiveiterator import ArchiveIterator
+
+from tests.support.waiting import eventually
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One record. ``fields`` are those of WARC, ``http_fields`` those of the HTTP message, names in lower case."""
+    """One record: ``fields`` of WARC and ``http_fields`` of the message, names in lower case."""
 
     record_type: str
     fields: dict[str, str]
@@ -51,6 +53,12 @@ def read_reference(uri: str) -> StoredMessage:
         segment.seek(where.first)
         member = segment.read(where.last - where.first + 1)
     return read_member(member)
+
+
+def wait_for_reference(uri: str) -> StoredMessage:
+    """As ``read_reference``, after the segment has been closed and is in the store."""
+    eventually(parse_reference(uri).path.exists, f"{uri} is in the store")
+    return read_reference(uri)
 
 
 def read_member(member: bytes) -> StoredMessage:
@@ -77,14 +85,3 @@ def read_segment(data: bytes) -> Iterator[StoredMessage]:
 def plain_segments(directory: Path) -> bytes:
     """All segments of a local store, gunzipped and joined."""
     return b"".join(gzip.decompress(path.read_bytes()) for path in sorted(directory.rglob("*.warc.gz")))
-
-
-def reader_of_objects(objects: dict[str, bytes], bucket: str) -> Callable[[str], StoredMessage]:
-    """A reader of references into a bucket whose objects are at hand."""
-
-    def read(uri: str) -> StoredMessage:
-        where = parse_reference(uri)
-        key = where.url.removeprefix(f"s3://{bucket}/")
-        return read_member(objects[key][where.first : where.last + 1])
-
-    return read

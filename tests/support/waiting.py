@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def eventually(probe: Callable[[], T], what: str, *, seconds: float = 10.0, pause: float = 0.05) -> T:
-    """Call ``probe`` until it returns something true, and return that; fail with ``what`` after ``seconds``."""
+    """Call ``probe`` until it returns something true; fail with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         value = probe()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many short connections of one process, one after the other, so that descriptors and TLS objects are reused."""
+"""Many short connections of one process in turn, so that descriptors and TLS objects are reused."""
 
 import argparse
 import socket
@@ -23,7 +23,8 @@ def main() -> None:
     for number in range(options.connections):
         key = f"s{number}"
         body = self_describing(key, 200 + number % 50)
-        head = f"POST /echo/{key} HTTP/1.1\r\nHost: localhost:{options.port}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /echo/{key} HTTP/1.1\r\nHost: localhost:{options.port}\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         with (
             socket.create_connection(("127.0.0.1", options.port)) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as connection,

@@ -5,7 +5,8 @@ The TLS handshake is made by the accepting (parent) process in both modes; with 
 then does all reading and writing. Prints its port when it listens.
 
 POST /echo answers with the request's body; /chunked with the same in chunks and a trailer;
-GET /sized/N with N bytes; /status/N with that status; /headers with a cookie.
+GET /sized/N with N bytes; /status/N with that status. A request's X-Answer-Wanted comes back as a
+cookie and a header field, its X-Trailer-Wanted as the trailer of a chunked answer.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socketserver import ForkingMixIn, ThreadingMixIn
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -26,13 +28,11 @@ class EchoHandler(BaseHTTPRequestHandler):
     wbufsize = 1 << 16
 
     def do_GET(self) -> None:
-        head, _, argument = self.path.partition("?")[0].lstrip("/").partition("/")
+        head, _, argument = urlsplit(self.path).path.lstrip("/").partition("/")
         if head == "sized":
             self.answer(200, text_of_entropy(int(argument.split("/")[0])))
         elif head == "status":
             self.answer(int(argument), b"" if argument in {"204", "304"} else b"status\n")
-        elif head == "headers":
-            self.answer(200, b"headers\n", {"Set-Cookie": argument, "X-Answer": argument})
         else:
             self.answer(200, b"hello from cpython\n")
 
@@ -43,7 +43,7 @@ class EchoHandler(BaseHTTPRequestHandler):
         else:
             self.answer(200, body)
 
-    do_PUT = do_POST
+    do_PUT = do_POST  # noqa: N815
 
     def read_body(self) -> bytes:
         if "chunked" not in self.headers.get("transfer-encoding", ""):
@@ -56,13 +56,14 @@ class EchoHandler(BaseHTTPRequestHandler):
             """The trailer fields."""
         return bytes(body)
 
-    def answer(self, status: int, body: bytes, fields: dict[str, str] | None = None) -> None:
+    def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         if status not in {204, 304}:
             self.send_header("Content-Type", "application/octet-stream")
             self.send_header("Content-Length", str(len(body)))
-        for name, value in (fields or {}).items():
-            self.send_header(name, value)
+        if wanted := self.headers.get("x-answer-wanted"):
+            self.send_header("Set-Cookie", f"session={wanted}; Secure")
+            self.send_header("X-Answer", wanted)
         self.end_headers()
         self.wfile.write(body)
 
