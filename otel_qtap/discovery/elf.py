@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
+from otel_qtap.discovery.plan import FileIdentity
 from otel_qtap.errors import CaptureError
 
 _EM_X86_64 = 62
@@ -25,9 +26,14 @@ _STT_FUNC = 2
 _R_X86_64_JUMP_SLOT, _R_X86_64_GLOB_DAT = 7, 6
 _NT_GNU_BUILD_ID = 3
 
-_MAX_HEADERS = 4096
-_MAX_SECTION = 64 << 20
-_MAX_NOTES = 64 << 10
+# Far above what real libraries have (a whole Node.js included), and low enough that the worst
+# file costs about a second.
+_MAX_SEGMENTS = 128
+_MAX_SECTIONS = 4096
+_MAX_READ = 32 << 20
+_MAX_NOTES = 16 << 10
+_MAX_RELOCATIONS = 1 << 20
+_MAX_NAME_MATCHES = 512
 MAX_FUNCTION = 16 << 10
 """Longest code range taken for one function, in bytes."""
 
@@ -36,15 +42,6 @@ _RELEASE = re.compile(rb"\0OPENSSL_(\d)[._](\d)[._](\d)[a-z]?\0")
 
 class ElfError(CaptureError):
     """A file cannot be read as an ELF64 x86-64 image; the message says why."""
-
-
-class FileIdentity(NamedTuple):
-    """What tells one state of one file from any other."""
-
-    device: int
-    inode: int
-    mtime_ns: int
-    size: int
 
 
 class Function(NamedTuple):
@@ -78,12 +75,16 @@ class _Symbols:
         self.table = table[: len(table) // 24 * 24]
         self.strings = strings
         self._names = array("I", memoryview(self.table).cast("I")[::6])
+        self._matches_left = _MAX_NAME_MATCHES
 
     def find(self, name: str) -> Iterable[tuple[int, int]]:
         """(address, size) of each function defined under this name."""
         key = name.encode() + b"\0"
         at = self.strings.find(key)
         while at >= 0:
+            self._matches_left -= 1
+            if self._matches_left < 0:
+                raise ElfError("its string table repeats names without end")
             # The linker lets "read" point into "SSL_read", so a match may start inside another name.
             first = 0
             while True:
@@ -150,7 +151,7 @@ class ElfFile:
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly ``size`` bytes at file offset ``offset``."""
-        if size < 0 or size > _MAX_SECTION or offset < 0 or offset + size > self.identity.size:
+        if size < 0 or size > _MAX_READ or offset < 0 or offset + size > self.identity.size:
             raise ElfError("a part of the file lies outside of it or is too large")
         try:
             data = os.pread(self._fd, size, offset)
@@ -170,7 +171,7 @@ class ElfFile:
         if machine != _EM_X86_64:
             raise ElfError(f"built for machine {machine}; only x86-64 (62) is supported")
         phentsize, phnum, shentsize, shnum = struct.unpack_from("<HHHH", head, 54)
-        if phentsize != 56 or phnum > _MAX_HEADERS or shnum > _MAX_HEADERS or (shnum and shentsize != 64):
+        if phentsize != 56 or phnum > _MAX_SEGMENTS or shnum > _MAX_SECTIONS or (shnum and shentsize != 64):
             raise ElfError("unusual header sizes")
         self._segments = [
             _Segment(kind, flags, offset, address, size)
@@ -209,24 +210,20 @@ class ElfFile:
 
     def file_offset(self, address: int) -> int:
         """Where in the file the byte at this virtual address is; it must be executable code."""
-        for segment in self._segments:
-            if segment.kind == _PT_LOAD and segment.flags & _PF_X:
-                inside = address - segment.address
-                if 0 <= inside < segment.size:
-                    return segment.offset + inside
-        raise ElfError(f"address {address:#x} is not in an executable segment")
+        segment = self._code_segment(address)
+        return address - segment.address + segment.offset
 
     def code(self, start: int, end: int) -> bytes:
         """Machine code from ``start`` to ``end``, cut at the end of its segment."""
-        offset = self.file_offset(start)
+        segment = self._code_segment(start)
+        return self.read(self.file_offset(start), min(end, segment.address + segment.size) - start)
+
+    def _code_segment(self, address: int) -> _Segment:
         for segment in self._segments:
-            if (
-                segment.kind == _PT_LOAD
-                and segment.flags & _PF_X
-                and 0 <= start - segment.address < segment.size
-            ):
-                return self.read(offset, min(end, segment.address + segment.size) - start)
-        raise ElfError(f"address {start:#x} is not in an executable segment")
+            inside = address - segment.address
+            if segment.kind == _PT_LOAD and segment.flags & _PF_X and 0 <= inside < segment.size:
+                return segment
+        raise ElfError(f"address {address:#x} is not in an executable segment")
 
     # -- symbols ------------------------------------------------------------------------------
 
@@ -260,18 +257,17 @@ class ElfFile:
             if len({address for address, _ in defined}) == 1:
                 address, size = max(defined, key=lambda item: item[1])
                 self.file_offset(address)
-                found[name] = (
-                    Function(name, address, address + min(size, MAX_FUNCTION))
-                    if size
-                    else (self.function_at(name, address))
-                )
+                if size:
+                    found[name] = Function(name, address, address + min(size, MAX_FUNCTION))
+                else:
+                    found[name] = self.function_at(name, address)
         return found
 
     def function_at(self, name: str, start: int) -> Function:
         """The function that starts at an address which no symbol names.
 
-        Its end is that of its unwind entry, else the next known start: then the range may hold
-        more than the function, never less.
+        Its end is that of its unwind entry, else the next known start: the range may then hold
+        more than the function, and less only where it is cut at MAX_FUNCTION.
         """
         size = self._unwind_size(start)
         if not size:
@@ -315,10 +311,14 @@ class ElfFile:
     def import_slots(self) -> dict[int, str]:
         """GOT slots that hold a function's address, by virtual address: which PLT stub calls what."""
         slots: dict[int, str] = {}
+        left = _MAX_RELOCATIONS
         symbols = self._dynamic_symbols()
         for section in self._sections:
             if section.kind != _SHT_RELA or section.entry_size != 24:
                 continue
+            left -= section.size // 24
+            if left < 0:
+                raise ElfError("too many relocations")
             table = self.read(section.offset, section.size // 24 * 24)
             for slot, info, _ in struct.iter_unpack("<QQq", table):
                 if info & 0xFFFFFFFF in (_R_X86_64_JUMP_SLOT, _R_X86_64_GLOB_DAT) and (

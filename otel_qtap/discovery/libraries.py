@@ -4,35 +4,13 @@
 An analysis takes 5-15 ms and loads a disassembler; a remembered one takes less than 1 ms.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from otel_qtap.discovery.elf import ElfError, ElfFile, FileIdentity
-from otel_qtap.discovery.plan import Analysis, ProbeSite, Refusal, RoleField
+from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
 from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.probes.spec import TlsLibrary
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LibraryPlan:
-    """What to attach in one file. No ``sites`` means: not usable, ``refusals`` say why."""
-
-    path: str
-    """What to open to attach, as seen from this process (may be a /proc/PID/map_files entry)."""
-    identity: FileIdentity
-    library: str
-    build_id: str = ""
-    release: str = ""
-    """Lowest release that the file's symbol versions fit, e.g. ``3.5.0``; empty when unknown."""
-    sites: tuple[ProbeSite, ...] = ()
-    role: RoleField | None = None
-    refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def role_offset(self) -> int | None:
-        """Offset in the TLS object of a u32: 0 client, else server; None when it was not proven."""
-        return self.role.offset if self.role else None
 
 
 class LibraryLocator:

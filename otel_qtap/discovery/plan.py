@@ -1,8 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The answers of an analysis: data that is also kept on disk, so no disassembler is needed to read it."""
+"""The answers of discovery: data, part of it kept on disk, so no disassembler is needed to read it."""
 
+import os
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+
+class FileIdentity(NamedTuple):
+    """What tells one state of one file from any other, by stat."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+    size: int
+
+    @property
+    def kernel_device(self) -> int:
+        """``device`` as the kernel keeps it (s_dev): 12 bits of major, 20 bits of minor."""
+        return os.major(self.device) << 20 | os.minor(self.device)
 
 
 class SiteKind(StrEnum):
@@ -54,3 +70,24 @@ class Analysis(NamedTuple):
     sites: tuple[ProbeSite, ...]
     role: RoleField | None
     refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryPlan:
+    """What to attach in one file. No ``sites`` means: not usable, ``refusals`` say why."""
+
+    path: str
+    """What to open to attach, as seen from this process (may be a /proc/PID/map_files entry)."""
+    identity: FileIdentity
+    library: str
+    build_id: str = ""
+    release: str = ""
+    """Lowest release that the file's symbol versions fit, e.g. ``3.5.0``; empty when unknown."""
+    sites: tuple[ProbeSite, ...] = ()
+    role: RoleField | None = None
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def role_offset(self) -> int | None:
+        """Offset in the TLS object of a u32: 0 client, else server; None when it was not proven."""
+        return self.role.offset if self.role else None

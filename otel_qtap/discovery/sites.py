@@ -17,7 +17,7 @@ from otel_qtap.discovery.disassembly import (
     decode,
     transfer_targets,
 )
-from otel_qtap.discovery.elf import ElfFile, Function
+from otel_qtap.discovery.elf import MAX_FUNCTION, ElfFile, Function
 from otel_qtap.discovery.plan import ProbeSite, SiteKind
 from otel_qtap.probes.spec import ProbeFunction
 
@@ -66,6 +66,8 @@ def probe_site(
 
 def _cheap(code: bytes, function: Function, probe: ProbeFunction) -> tuple[Instruction | str, SiteKind]:
     """The first emulated instruction of the prologue that qualifies, else why there is none."""
+    if len(code) >= MAX_FUNCTION:
+        return "the function is too long to be searched for jumps", SiteKind.CLASSIC
     arguments = frozenset(ARGUMENTS[: probe.nargs])
     jumps, _ = transfer_targets(code, function.start)
     stack_moved = False
