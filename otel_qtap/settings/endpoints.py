@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the OTLP exporter's variables to where and how each signal is sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ class SignalExport:
     protocol: Literal["grpc", "http/protobuf", "http/json"]
     endpoint: str
     """http protocols: the whole URL of the request; grpc: a URL, or ``host:port``."""
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     """Lower-case names; values are secrets."""
     timeout_seconds: float
     compression: Literal["gzip", "none"]

@@ -77,6 +77,16 @@ class Settings:
                 return generic
         return "default"
 
+    def allowed_headers(
+        self, kind: Literal["client", "server"], message: Literal["request", "response"]
+    ) -> tuple[str, ...]:
+        """Lower-case names of the header fields that become attributes of spans of this kind."""
+        ours = self.http.request_headers if message == "request" else self.http.response_headers
+        theirs: tuple[str, ...] = getattr(
+            self.standard, f"instrumentation_http_capture_headers_{kind}_{message}"
+        )
+        return tuple(dict.fromkeys((*ours, *theirs)))
+
     @property
     def log_level(self) -> Literal["debug", "info", "warn", "error"]:
         """Least severe level to log: ours where it is set, else the standard one."""

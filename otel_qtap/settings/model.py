@@ -102,7 +102,7 @@ class Objects(Room):
         "none", description="Server-side encryption that uploads to S3 ask for."
     )
     sse_kms_key_id: Annotated[str, Wants("the id, ARN or alias of a KMS key"), Secret()] = Field(
-        "", description="KMS key for `aws:kms`; unset means the bucket's own key."
+        "", repr=False, description="KMS key for `aws:kms`; unset means the bucket's own key."
     )
     tags: KeyValues = Field(
         {}, max_length=10, description="Object tags for uploads to S3; S3 takes at most ten."

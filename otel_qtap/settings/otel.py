@@ -146,6 +146,22 @@ class StandardVariables(BaseSettings):
             signal
         ]
 
+    def span_attribute_limits(self) -> tuple[int, int | None]:
+        """Most attributes of a span, and most characters of a value (None: no limit)."""
+        return self._attribute_limits(self.span_attribute_count_limit, self.span_attribute_value_length_limit)
+
+    def logrecord_attribute_limits(self) -> tuple[int, int | None]:
+        """The same for a log event."""
+        return self._attribute_limits(
+            self.logrecord_attribute_count_limit, self.logrecord_attribute_value_length_limit
+        )
+
+    def _attribute_limits(self, count: int | None, length: int | None) -> tuple[int, int | None]:
+        return (
+            self.attribute_count_limit if count is None else count,
+            self.attribute_value_length_limit if length is None else length,
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.propagators) > 1 and "none" in self.propagators:
@@ -176,7 +192,9 @@ class OtlpVariables(BaseSettings):
         "for the `http` protocols; an endpoint of one signal is used as it is.",
     )
     protocol: Protocol = Field("http/protobuf", description="Transport and encoding.")
-    headers: HeaderFields = Field({}, description="Header fields, or gRPC metadata, sent with each request.")
+    headers: HeaderFields = Field(
+        {}, repr=False, description="Header fields, or gRPC metadata, sent with each request."
+    )
     timeout: Milliseconds = Field(
         10000, ge=0, description="Longest time of one attempt at a request; 0 means no limit."
     )

@@ -16,7 +16,8 @@ _HEAD = """\
 
 All settings are environment variables, read once at start. An empty value counts as unset. A wrong value,
 and an `OTEL_QTAP_` name that is not listed here, is refused: the agent prints the variable's name, what it
-wants and the fix, and exits with code 2. `otel-qtap config` shows the values in force and where each came from.
+wants and the fix, and exits with code 2. `otel-qtap config` shows the values in force and where each came
+from.
 
 Credentials, region and endpoint of S3 are not among them: they come through the AWS SDK's own variables
 (`AWS_ACCESS_KEY_ID`, `AWS_REGION`, `AWS_ENDPOINT_URL_S3`, ...), files and roles.

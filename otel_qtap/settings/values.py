@@ -205,7 +205,10 @@ def store_url(value: object) -> object:
     url = value.strip()
     if url in ("memory:", "none:"):
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text quotes the URL
+        raise ValueError("a malformed URL") from None
     if parts.query or parts.fragment or "?" in url:
         raise ValueError("a URL with a query or a fragment")
     match parts.scheme:

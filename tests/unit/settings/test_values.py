@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_qtap.settings import values
+from otel_qtap.settings.values import HostPort, ProcessSelector
+
+Parser = Callable[[object], object]
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (values.byte_count, "16777216", 16777216),
+        (values.byte_count, "16MiB", 16 << 20),
+        (values.byte_count, " 512 kib ", 512 << 10),
+        (values.byte_count, "1gib", 1 << 30),
+        (values.byte_count, "0", 0),
+        (values.flag, "TRUE", True),
+        (values.flag, " false ", False),
+        (values.word, " Gzip ", "gzip"),
+        (values.comma_list, "a, b,,c ", ("a", "b", "c")),
+        (values.comma_list, "", ()),
+        (values.word_list, "B3,tracecontext,b3", ("b3", "tracecontext")),
+        (values.header_names, "X-Request-Id, x-request-id,Via", ("x-request-id", "via")),
+        (values.key_values, "a=b%20c, d = e%2Cf=g", {"a": "b c", "d": "e,f=g"}),
+        (values.header_fields, "Authorization=Basic%20dQ==", {"authorization": "Basic dQ=="}),
+        (values.host_port, "127.0.0.1:13133", HostPort("127.0.0.1", 13133)),
+        (values.host_port, "[::1]:0", HostPort("::1", 0)),
+        (values.absolute_path, "/var/lib", Path("/var/lib")),
+        (values.absolute_paths, "/a,/b", (Path("/a"), Path("/b"))),
+        (values.store_url, "file:///var/lib/x/", "file:///var/lib/x"),
+        (values.store_url, "file://localhost/x", "file:///x"),
+        (values.store_url, "s3://bucket/a/b/", "s3://bucket/a/b"),
+        (values.store_url, "s3://bucket", "s3://bucket"),
+        (values.store_url, "memory:", "memory:"),
+        (values.store_url, "none:", "none:"),
+        (
+            values.process_selectors,
+            "curl,exe=/usr/bin/*, user = www-data",
+            (
+                ProcessSelector("exe", "curl"),
+                ProcessSelector("exe", "/usr/bin/*"),
+                ProcessSelector("user", "www-data"),
+            ),
+        ),
+    ],
+)
+def test_reads(parse: Parser, text: str, value: object) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "complaint"),
+    [
+        (values.byte_count, "16MB", "not a number of bytes"),
+        (values.byte_count, "MiB", "not a number of bytes"),
+        (values.byte_count, "-1", "not a number of bytes"),
+        (values.byte_count, "1.5MiB", "not a number of bytes"),
+        (values.flag, "yes", "3 characters"),
+        (values.header_names, "via,x y", "item 2 of 2"),
+        (values.key_values, "a=b,c", "item 2 of 2"),
+        (values.key_values, "=b", "item 1 of 1"),
+        (values.header_fields, "a=x%0d%0ay:z", "line break"),
+        (values.header_fields, "a b=x", "no field name may have"),
+        (values.host_port, "13133", "not HOST:PORT"),
+        (values.host_port, "::1:80", "not HOST:PORT"),
+        (values.host_port, "localhost:http", "0 to 65535"),
+        (values.host_port, "localhost:65536", "0 to 65535"),
+        (values.absolute_path, "var/lib", "no '/'"),
+        (values.absolute_paths, "/a,b", "item 2 of 2"),
+        (values.existing_file, "/nowhere/at/all", "no existing file"),
+        (values.existing_file, "/", "something else"),
+        (values.store_url, "/var/lib", "none of the schemes"),
+        (values.store_url, "file://\u2100/x", "malformed"),
+        (values.store_url, "gs://bucket", "none of the schemes"),
+        (values.store_url, "file://var/lib", "absolute directory"),
+        (values.store_url, "s3://Bucket", "naming rules"),
+        (values.store_url, "s3://bucket?x=y", "query"),
+        (values.process_selectors, "curl,name=x", "item 2 of 2"),
+        (values.process_selectors, "exe=", "nothing after"),
+    ],
+)
+def test_refuses(parse: Parser, text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse(text)
+
+
+PARSERS = [
+    values.byte_count,
+    values.flag,
+    values.header_names,
+    values.key_values,
+    values.header_fields,
+    values.host_port,
+    values.absolute_path,
+    values.absolute_paths,
+    values.existing_file,
+    values.store_url,
+    values.process_selectors,
+]
+
+
+@pytest.mark.parametrize("parse", PARSERS, ids=lambda parser: parser.__name__)
+@given(text=st.text())
+def test_any_text_is_read_or_refused_without_being_repeated(parse: Parser, text: str) -> None:
+    message = ""
+    try:
+        parse(text + "hunter2secret")
+    except ValueError as refusal:
+        message = str(refusal)
+    assert "hunter2secret" not in message
+
+
+def test_a_listening_address_is_shown_as_it_is_written() -> None:
+    assert str(HostPort("::1", 80)) == "[::1]:80"
+    assert str(HostPort("127.0.0.1", 80)) == "127.0.0.1:80"
