@@ -57,11 +57,12 @@ class AgentProcess:
         self._command = [*wrapper, COMMAND, *command]
         self._stderr = directory / "agent.stderr"
         self._process: subprocess.Popen[bytes] | None = None
-        self.started = 0.0
+        self.seconds_to_ready = 0.0
+        self._started = 0.0
 
     def start(self) -> None:
         """Start it and return at once."""
-        self.started = time.monotonic()
+        self._started = time.monotonic()
         with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 self._command,
@@ -110,8 +111,8 @@ class AgentProcess:
         """Whether ``/readyz`` answers 200 now."""
         return self.health("/readyz")[0] == 200
 
-    def wait_ready(self, *, seconds: float = READY_SECONDS) -> float:
-        """Wait for readiness; seconds since the start."""
+    def wait_ready(self, *, seconds: float = READY_SECONDS) -> None:
+        """Wait for readiness, and keep how long it took from the start."""
 
         def ready() -> bool:
             if self.process.poll() is not None:
@@ -124,7 +125,7 @@ class AgentProcess:
             raise AssertionError(
                 f"{late}\n/readyz: {self.health('/readyz')}\nstderr:\n{self.stderr[-4000:]}"
             ) from None
-        return time.monotonic() - self.started
+        self.seconds_to_ready = time.monotonic() - self._started
 
     def health(self, path: str) -> tuple[int, str]:
         """Status and text of a health page; status 0 while nobody listens."""

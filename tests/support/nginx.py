@@ -84,7 +84,7 @@ class Nginx:
 
     def worker_cpu_seconds(self) -> float:
         """User and system time of all workers."""
-        return sum(map(procfs.cpu_seconds, procfs.descendants(self.pid)))
+        return sum(map(procfs.precise_cpu_seconds, procfs.descendants(self.pid)))
 
 
 @contextmanager

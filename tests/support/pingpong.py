@@ -2,6 +2,7 @@
 """What a TLS round trip costs a process, measured in the process by ``programs/pingpong.c``."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from tests.support.cache import cached_build, fingerprint, run_build_step
 from tests.support.pki import Pki
 
 _SOURCE = Path(__file__).parent / "programs" / "pingpong.c"
+
+REST_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ class PingPong:
         self.process.stdin.flush()
         wall, cpu = self.process.stdout.readline().split()
         return RoundTrip(float(wall), float(cpu))
+
+    def measure_and_rest(self, rounds: int) -> RoundTrip:
+        """As ``measure``, and leave an observer time to read what that was."""
+        cost = self.measure(rounds)
+        time.sleep(REST_SECONDS)
+        return cost
 
 
 @contextmanager

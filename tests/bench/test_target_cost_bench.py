@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What capture costs the processes that are observed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.support.agent import AgentProcess, running_agent
+from tests.support.collector import running_collector
+from tests.support.figures import Figures, assert_holds
+from tests.support.loadgen import start_load
+from tests.support.nginx import Nginx
+from tests.support.otlp_sink import running_sink
+from tests.support.pingpong import running_pingpong
+from tests.support.pki import Pki
+
+pytestmark = pytest.mark.bench
+
+ROUNDS_IN_A_BURST = 2000
+"""Two writes and two reads of 1 KiB each: a burst stays well below the ring, so that nothing is dropped."""
+BURSTS = 8
+REPETITIONS = 3
+
+
+@contextmanager
+def agent_on_the_other_core(directory: Path, endpoint: str, sites: str) -> Iterator[AgentProcess]:
+    settings = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_QTAP_CAPTURE_SITES": sites,
+        "OTEL_QTAP_OBJECTS_URL": "none:",
+    }
+    with running_agent(directory, settings, wrapper=["taskset", "-c", "1"]) as agent:
+        yield agent
+
+
+@pytest.mark.parametrize(
+    ("form", "calls"), [("plain", "SSL_read/SSL_write"), ("ex", "SSL_read_ex/SSL_write_ex")]
+)
+def test_round_trip_with_pair_sites_against_classic_ones(
+    form: str, calls: str, tmp_path: Path, pki: Pki, figures: Figures
+) -> None:
+    costs: dict[str, list[float]] = {"none": [], "auto": [], "classic": []}
+    with running_sink() as sink, running_pingpong(pki, form=form) as pingpong:
+        pingpong.measure(ROUNDS_IN_A_BURST)
+        for repetition in range(REPETITIONS):
+            for sites, measured in costs.items():
+                directory = tmp_path / f"{sites}{repetition}"
+                observed = (
+                    nullcontext()
+                    if sites == "none"
+                    else agent_on_the_other_core(directory, sink.endpoint, sites)
+                )
+                with observed:
+                    bursts = [pingpong.measure_and_rest(ROUNDS_IN_A_BURST).cpu_us for _ in range(BURSTS)]
+                measured.append(median(bursts))
+    bare, pair, classic = (median(costs[sites]) for sites in ("none", "auto", "classic"))
+    figures.report(f"{calls}, 1 KiB round trip: bare", bare, "us")
+    figures.report(f"{calls}, 1 KiB round trip: pair sites", pair, "us")
+    figures.report(f"{calls}, 1 KiB round trip: classic sites", classic, "us")
+    added = 100 * (pair - bare) / (classic - bare)
+    assert_holds(figures.report(f"{calls}: added by pair sites, share of classic", added, "%", at_most=25))
+
+
+@pytest.mark.parametrize(("rate", "name"), [(1000, "1,000/s"), (0, "saturation")])
+def test_server_cpu_added_per_exchange(
+    rate: int, name: str, tmp_path: Path, nginx: Nginx, figures: Figures, load_seconds: float
+) -> None:
+    nginx.add_sized(1024)
+    costs: dict[bool, list[float]] = {False: [], True: []}
+
+    def server_cpu_us(label: str) -> float:
+        before = nginx.worker_cpu_seconds()
+        load = start_load(nginx.port, tmp_path / label, rate=rate, seconds=load_seconds)
+        report = load.finish()
+        return (nginx.worker_cpu_seconds() - before) / report.ok * 1e6
+
+    with running_collector(tmp_path / "collector") as collector:
+        server_cpu_us("warm")
+        for repetition in range(REPETITIONS):
+            costs[False].append(server_cpu_us(f"bare{repetition}"))
+            settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint}
+            with running_agent(tmp_path / f"agent{repetition}", settings):
+                costs[True].append(server_cpu_us(f"observed{repetition}"))
+    bare, observed = median(costs[False]), median(costs[True])
+    figures.report(f"nginx CPU per 1 KiB exchange at {name}: bare", bare, "us")
+    assert_holds(
+        figures.report(f"nginx CPU per 1 KiB exchange at {name}: added", observed - bare, "us", at_most=12)
+    )
