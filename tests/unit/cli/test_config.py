@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import pytest
+
+from otel_qtap.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in os.environ:
+        if name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_QTAP_OBJECTS_URL", "memory:")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
+    monkeypatch.setenv("OTEL_CONFIG_FILE", "otel.yaml")
+
+
+def test_table_shows_value_and_origin_of_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config"]) == 0
+    out, err = capsys.readouterr()
+
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+    assert rows["OTEL_QTAP_OBJECTS_URL"] == ["memory:", "environment"]
+    assert rows["OTEL_QTAP_HEALTH_ADDRESS"] == ["127.0.0.1:13133", "default"]
+    assert rows["OTEL_QTAP_CAPTURE_INCLUDE"] == ["-", "default"]
+    assert rows["OTEL_EXPORTER_OTLP_LOGS_HEADERS"] == ["authorization=****", "OTEL_EXPORTER_OTLP_HEADERS"]
+    assert "hunter2" not in out + err
+    assert "OTEL_CONFIG_FILE" in err
+
+
+def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--json"]) == 0
+    page = json.loads(capsys.readouterr().out)
+
+    settings = {setting["name"]: setting for setting in page["settings"]}
+    assert settings["OTEL_QTAP_OBJECTS_SEGMENT_SECONDS"] == {
+        "name": "OTEL_QTAP_OBJECTS_SEGMENT_SECONDS",
+        "value": 5.0,
+        "origin": "default",
+    }
+    assert settings["OTEL_EXPORTER_OTLP_HEADERS"]["value"] == {"authorization": "****"}
+    assert page["ignored"] == ["OTEL_CONFIG_FILE"]
+
+
+def test_changed_leaves_out_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--changed"]) == 0
+
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "OTEL_QTAP_OBJECTS_URL",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+        "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+    ]
