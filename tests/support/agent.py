@@ -107,6 +107,10 @@ class AgentProcess:
 
         return eventually(unprivileged, "the agent has an unprivileged process", seconds=5)
 
+    def wait_for_log(self, text: str, *, seconds: float = READY_SECONDS) -> None:
+        """Wait until it has said this on standard error."""
+        eventually(lambda: text in self.stderr, f"the agent says {text!r}", seconds=seconds)
+
     def is_ready(self) -> bool:
         """Whether ``/readyz`` answers 200 now."""
         return self.health("/readyz")[0] == 200
