@@ -32,6 +32,9 @@ class BatchQueue:
     ) -> None:
         self._limits = limits
         self._batch_size = min(limits.max_export_batch_size, limits.max_queue_size)
+        # No delay at all means that each item is sent at once, not that the thread spins.
+        self._wake_at = self._batch_size if limits.schedule_delay_ms else 1
+        self._delay_seconds = limits.schedule_delay_ms / 1000 or None
         self._put_request = put_request
         self._on_schedule = on_schedule
         self._lock = threading.Lock()
@@ -61,7 +64,7 @@ class BatchQueue:
                 return False
             self._items.append((group, item))
             self._accepted += 1
-        if waiting + 1 == self._batch_size:
+        if waiting + 1 == self._wake_at:
             self._wake.set()
         return True
 
@@ -115,7 +118,7 @@ class BatchQueue:
 
     def _run(self) -> None:
         while not self._stopping:
-            full = self._wake.wait(self._limits.schedule_delay_ms / 1000)
+            due = not self._wake.wait(self._delay_seconds)
             self._wake.clear()
             self._on_schedule()
-            self.drain(only_full=full)
+            self.drain(only_full=not due and self._wake_at > 1)

@@ -3,20 +3,41 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
-from otel_qtap.model.record import Record
+from otel_qtap import __version__
+from otel_qtap.model.exchange import Attributes
+from otel_qtap.model.identity import ConnectionContext
+from otel_qtap.model.record import Record, SegmentStored, UploadOutcome
+from otel_qtap.telemetry import names
 from otel_qtap.telemetry.clock import UnixClock
 from otel_qtap.telemetry.limits import AttributeLimits, SpanLimits
-from otel_qtap.telemetry.otlp.requests import Signal
+from otel_qtap.telemetry.logs import LogEncoder
+from otel_qtap.telemetry.observables import Observables
+from otel_qtap.telemetry.otlp.requests import Group, Signal, instrumentation_scope
 from otel_qtap.telemetry.otlp.sender import Backoff
 from otel_qtap.telemetry.otlp.spool import DEFAULT_SPOOL_BYTES, MemorySpool
-from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity
-from otel_qtap.telemetry.signal_pipeline import SignalOutput, SignalPipeline, SignalStatistics
+from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity, agent_resource, resource_message
+from otel_qtap.telemetry.self_metrics import exporter_component, register_exporter, register_processor
+from otel_qtap.telemetry.signal_pipeline import (
+    MetricsOutput,
+    Outlet,
+    SignalOutput,
+    SignalPipeline,
+    SignalStatistics,
+)
 from otel_qtap.telemetry.spans import SpanEncoder
+from otel_qtap.telemetry.uploads import UploadEncoder
+from otel_qtap.telemetry.workloads import Workloads
+
+if TYPE_CHECKING:
+    from otel_qtap.telemetry.metrics import AgentMetrics
+
+_FLUSH_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +52,9 @@ class TelemetryStatistics:
 class Telemetry:
     """Turns what the other rooms found out into OTLP, and sees it delivered.
 
-    ``write`` and its siblings belong to the pipeline's thread: they encode and queue, and never wait.
-    Construction opens what needs privileges (certificates); ``start`` starts the threads.
+    ``write`` and its siblings belong to one thread, the pipeline's: they encode and queue, and never
+    wait. Construction loads what needs privileges (certificates); ``start`` starts the threads, after
+    the agent's ``observables`` were registered.
 
     Raises:
         ExportError: a target cannot be used as it is.
@@ -43,6 +65,7 @@ class Telemetry:
         *,
         traces: SignalOutput,
         logs: SignalOutput,
+        metrics: MetricsOutput,
         agent: AgentIdentity,
         host: HostIdentity,
         span_limits: SpanLimits | None = None,
@@ -51,59 +74,155 @@ class Telemetry:
         backoff: Backoff | None = None,
         stream: TextIO | None = None,
     ) -> None:
-        self._clock = UnixClock()
-        self._pipelines: dict[Signal, SignalPipeline] = {}
-        for signal, output in ((Signal.TRACES, traces), (Signal.LOGS, logs)):
+        span_limits = span_limits or SpanLimits()
+        clock = UnixClock()
+        workloads = Workloads(host)
+        self._resource = agent_resource(agent, host)
+        scope = instrumentation_scope(names.SCOPE_PREFIX + names.AGENT_SCOPE, __version__)
+        self._agent_group = Group(resource_message(self._resource), scope, names.SCHEMA_URL)
+        self._spans = SpanEncoder(limits=span_limits, workloads=workloads, clock=clock)
+        self._uploads = UploadEncoder(limits=span_limits, clock=clock)
+        self._events = LogEncoder(
+            limits=log_limits or AttributeLimits(), workloads=workloads, agent=self._agent_group, clock=clock
+        )
+        self._unsampled = 0
+        self._outlets: dict[Signal, Outlet] = {}
+        outputs: tuple[tuple[Signal, SignalOutput | MetricsOutput], ...] = (
+            (Signal.TRACES, traces),
+            (Signal.LOGS, logs),
+            (Signal.METRICS, metrics),
+        )
+        for signal, output in outputs:
             if output.exporter != "none":
-                self._pipelines[signal] = SignalPipeline(
+                self._outlets[signal] = Outlet(
                     signal=signal,
                     output=output,
                     spool=MemorySpool(spool_bytes),
                     stream=stream or sys.stdout,
                     backoff=backoff,
-                    on_schedule=self._clock.anchor,
+                    observe_attempt=self._record_attempt,
                 )
+        self._pipelines = {
+            signal: SignalPipeline(
+                signal=signal, limits=output.batch, outlet=self._outlets[signal], on_schedule=clock.anchor
+            )
+            for signal, output in ((Signal.TRACES, traces), (Signal.LOGS, logs))
+            if signal in self._outlets
+        }
         self._traces = self._pipelines.get(Signal.TRACES)
         self._logs = self._pipelines.get(Signal.LOGS)
-        self._spans = SpanEncoder(limits=span_limits or SpanLimits(), host=host, clock=self._clock)
-        self._unsampled = 0
+        self._metrics_output = metrics
+        self._metrics: AgentMetrics | None = None
+        self.observables = self._own_observables()
 
     def write(self, record: Record) -> None:
-        """Export the span of one exchange, and the log events that belong to it."""
+        """Export the span of one exchange, and an event for each of its findings."""
         if not record.identity.sampled:
             self._unsampled += 1
         elif self._traces is not None:
             group, span = self._spans.encode(record)
             self._traces.append(group, span)
+        if record.findings and self._logs is not None:
+            self._append_logs(self._events.findings(record))
+
+    def write_outcome(self, outcome: UploadOutcome) -> None:
+        """Export the span of one upload, and the events about what became of its payloads."""
+        if self._traces is not None:
+            self._traces.append(self._agent_group, self._uploads.encode(outcome))
+        if self._logs is not None:
+            if isinstance(outcome, SegmentStored):
+                self._append_logs([self._events.stored(outcome)])
+            else:
+                self._append_logs(self._events.dropped(outcome))
+
+    def handshake(self, context: ConnectionContext, started_ns: int, ended_ns: int) -> None:
+        """Export that a TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds."""
+        if self._logs is not None:
+            self._logs.append(*self._events.handshake(context, started_ns, ended_ns))
+
+    def connection_closed(
+        self, context: ConnectionContext, timestamp_ns: int, reason: str, egress: int, ingress: int
+    ) -> None:
+        """Export that a connection is over, after so many plaintext bytes written and read."""
+        if self._logs is not None:
+            self._logs.append(*self._events.connection_closed(context, timestamp_ns, reason, egress, ingress))
+
+    def lost(self, reason: str, lost_bytes: int, lost_events: int) -> None:
+        """Export that captured data did not reach the pipeline. Call this once per interval and reason."""
+        if self._logs is not None:
+            self._logs.append(*self._events.lost(reason, lost_bytes, lost_events))
 
     def start(self) -> None:
         """Start the exporters' threads."""
         for pipeline in self._pipelines.values():
             pipeline.start()
+        outlet = self._outlets.get(Signal.METRICS)
+        if outlet is not None:
+            from otel_qtap.telemetry.metrics import AgentMetrics  # noqa: PLC0415 - the SDK, only where needed
+
+            outlet.start()
+            self._metrics = AgentMetrics(
+                observables=self.observables,
+                resource=self._resource,
+                output=self._metrics_output,
+                put=outlet.put,
+            )
 
     @property
     def is_running(self) -> bool:
         """Whether all exporters' threads run (part of readiness)."""
-        return all(pipeline.is_running for pipeline in self._pipelines.values())
+        return all(pipeline.is_running for pipeline in self._pipelines.values()) and all(
+            outlet.is_running for outlet in self._outlets.values()
+        )
 
-    def flush(self, timeout_seconds: float = 5.0) -> bool:
+    def flush(self, timeout_seconds: float = _FLUSH_SECONDS) -> bool:
         """Send what is queued now; return whether all was settled in time."""
         deadline = time.monotonic() + timeout_seconds
-        settled = [
-            pipeline.flush(max(0.0, deadline - time.monotonic())) for pipeline in self._pipelines.values()
-        ]
-        return all(settled)
+        if self._metrics is not None:
+            self._metrics.collect()
+        settled = True
+        for signal, outlet in self._outlets.items():
+            settled &= self._pipelines.get(signal, outlet).flush(deadline)
+        return settled
 
     def shutdown(self, deadline_seconds: float) -> bool:
         """Flush and stop within ``deadline_seconds``; return whether everything went out."""
         deadline = time.monotonic() + deadline_seconds
-        settled = [pipeline.shutdown(deadline) for pipeline in self._pipelines.values()]
-        return all(settled)
+        if self._metrics is not None:
+            self._metrics.shutdown(deadline_seconds)
+        settled = True
+        for signal, outlet in self._outlets.items():
+            settled &= self._pipelines.get(signal, outlet).shutdown(deadline)
+        return settled
 
     def statistics(self) -> TelemetryStatistics:
         """Return the counts so far."""
         return TelemetryStatistics(
-            signals=MappingProxyType({name: pipe.statistics() for name, pipe in self._pipelines.items()}),
+            signals=MappingProxyType({signal: self._signal_statistics(signal) for signal in self._outlets}),
             spans_unsampled=self._unsampled,
             links_refused=self._spans.links_refused,
         )
+
+    def _signal_statistics(self, signal: Signal) -> SignalStatistics:
+        return self._pipelines.get(signal, self._outlets[signal]).statistics()
+
+    def _append_logs(self, items: Iterable[tuple[Group, bytes]]) -> None:
+        assert self._logs is not None
+        for group, item in items:
+            self._logs.append(group, item)
+
+    def _record_attempt(self, signal: Signal, seconds: float, error: str) -> None:
+        if self._metrics is not None:
+            attributes: Attributes = dict(exporter_component(signal))
+            if error:
+                attributes[names.ERROR_TYPE] = error
+            self._metrics.record_attempt(seconds, attributes)
+
+    def _own_observables(self) -> Observables:
+        observables = Observables()
+        for signal in self._outlets:
+            register_exporter(observables, signal, partial(self._signal_statistics, signal))
+        for signal in self._pipelines:
+            register_processor(observables, signal, partial(self._signal_statistics, signal))
+        observables.register("qtap.export.links_refused", lambda: [(self._spans.links_refused, {})])
+        return observables

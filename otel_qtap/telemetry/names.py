@@ -10,7 +10,16 @@ from typing import Final
 
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
 SCOPE_PREFIX: Final = "otel_qtap."
-AGENT_SCOPE: Final = "otel_qtap.agent"
+AGENT_SCOPE: Final = "agent"
+
+# Spans and log events
+UPLOAD_SPAN: Final = "qtap.payload.upload"
+EVENT_PAYLOAD_STORED: Final = "qtap.payload.stored"
+EVENT_PAYLOAD_DROPPED: Final = "qtap.payload.dropped"
+EVENT_TLS_HANDSHAKE: Final = "qtap.tls.handshake"
+EVENT_CONNECTION_CLOSED: Final = "qtap.connection.closed"
+EVENT_SENSITIVE_DATA_FOUND: Final = "qtap.sensitive_data.found"
+EVENT_CAPTURE_LOST: Final = "qtap.capture.lost"
 
 # Resources
 SERVICE_NAME: Final = "service.name"
@@ -30,6 +39,12 @@ PROCESS_EXECUTABLE_PATH: Final = "process.executable.path"
 PROCESS_USER_ID: Final = "process.user.id"
 PROCESS_USER_NAME: Final = "process.user.name"
 
+# Peers, on connection events (on spans the protocol sets them)
+NETWORK_PEER_ADDRESS: Final = "network.peer.address"
+NETWORK_PEER_PORT: Final = "network.peer.port"
+NETWORK_LOCAL_ADDRESS: Final = "network.local.address"
+NETWORK_LOCAL_PORT: Final = "network.local.port"
+
 # Outcome
 ERROR_TYPE: Final = "error.type"
 
@@ -42,6 +57,11 @@ CAPTURE_LOST_EVENTS: Final = "qtap.capture.lost.events"
 CAPTURE_LOST_REASON: Final = "qtap.capture.lost.reason"
 PEER_SOURCE: Final = "qtap.peer.source"
 TLS_LIBRARY: Final = "qtap.tls.library"
+TLS_ESTABLISHED: Final = "tls.established"
+TLS_HANDSHAKE_DURATION: Final = "qtap.tls.handshake.duration"
+CONNECTION_CLOSE_REASON: Final = "qtap.connection.close_reason"
+CONNECTION_EGRESS_BYTES: Final = "qtap.connection.egress.bytes"
+CONNECTION_INGRESS_BYTES: Final = "qtap.connection.ingress.bytes"
 
 # Payloads by reference
 REQUEST_CONTENT_REF: Final = "http.request.body.content_ref"
@@ -59,4 +79,19 @@ PAYLOAD_TRUNCATED: Final = "qtap.payload.truncated"
 PAYLOAD_REDACTED: Final = "qtap.payload.redacted"
 PAYLOAD_STATUS: Final = "qtap.payload.status"
 PAYLOAD_DROP_REASON: Final = "qtap.payload.drop_reason"
+PAYLOAD_RECORDS: Final = "qtap.payload.records"
 LINK_KIND: Final = "qtap.link.kind"
+FINDING_CLASSIFIER: Final = "qtap.finding.classifier"
+FINDING_CATEGORY: Final = "qtap.finding.category"
+FINDING_COUNT: Final = "qtap.finding.count"
+
+# Uploads (AWS SDK conventions)
+RPC_SYSTEM_NAME: Final = "rpc.system.name"
+RPC_METHOD: Final = "rpc.method"
+AWS_S3_BUCKET: Final = "aws.s3.bucket"
+AWS_S3_KEY: Final = "aws.s3.key"
+AWS_REQUEST_ID: Final = "aws.request_id"
+CLOUD_REGION: Final = "cloud.region"
+
+# The agent's metrics that this room fills itself
+METRIC_OPERATION_DURATION: Final = "otel.sdk.exporter.operation.duration"

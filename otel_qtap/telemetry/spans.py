@@ -6,12 +6,10 @@ to its spans, and the group (resource and scope) that its spans belong to.
 """
 
 from dataclasses import dataclass
-from posixpath import basename
 from typing import Final
 
-from otel_qtap import __version__
 from otel_qtap.model.exchange import Attributes, SpanKind
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts
+from otel_qtap.model.identity import ConnectionContext, ConnectionId
 from otel_qtap.model.record import ObjectRef, Record
 from otel_qtap.model.trace import SpanTarget
 from otel_qtap.telemetry import names
@@ -23,7 +21,7 @@ from otel_qtap.telemetry.otlp.attributes import (
     AttributeEncoder,
     string_value,
 )
-from otel_qtap.telemetry.otlp.requests import Group, instrumentation_scope
+from otel_qtap.telemetry.otlp.requests import Group
 from otel_qtap.telemetry.otlp.spans import (
     FLAG_HAS_IS_REMOTE,
     FLAG_IS_REMOTE,
@@ -34,7 +32,7 @@ from otel_qtap.telemetry.otlp.spans import (
     link_message,
     span_message,
 )
-from otel_qtap.telemetry.resource import HostIdentity, resource_message, workload_resource
+from otel_qtap.telemetry.workloads import Workload, Workloads
 
 # Members of an enum cost a look-up on the class each time they are named.
 _CLIENT: Final = SpanKind.CLIENT
@@ -46,47 +44,28 @@ _UPLOAD_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_SAMPLED
 _OBSERVED_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE
 
 
-def process_attributes(facts: ProcessFacts) -> Attributes:
-    """Span attributes of the observed process. Its command line is not among them: it may hold secrets."""
-    known: Attributes = {}
-    if facts.process.tgid:
-        known[names.PROCESS_PID] = facts.process.tgid
-    if facts.executable:
-        known[names.PROCESS_EXECUTABLE_NAME] = basename(facts.executable)
-        known[names.PROCESS_EXECUTABLE_PATH] = facts.executable
-    elif facts.command:
-        known[names.PROCESS_EXECUTABLE_NAME] = facts.command
-    if facts.user_id is not None:
-        known[names.PROCESS_USER_ID] = facts.user_id
-    if facts.user_name:
-        known[names.PROCESS_USER_NAME] = facts.user_name
-    return known
-
-
 @dataclass(slots=True)
 class _Connection:
     """What one connection adds to each of its spans."""
 
     context: ConnectionContext
+    workload: Workload
     fragments: list[bytes]
-    groups: dict[str, Group]
-    resource: bytes
 
 
 class SpanEncoder:
     """Encodes records of one pipeline. Used by one thread at a time."""
 
-    def __init__(self, *, limits: SpanLimits, host: HostIdentity, clock: UnixClock) -> None:
+    def __init__(self, *, limits: SpanLimits, workloads: Workloads, clock: UnixClock) -> None:
         self._attribute_count = limits.attributes.count
         self._link_count = limits.link_count
         self._link_attribute_count = limits.link_attribute_count
         self._value_length = limits.attributes.value_length
-        self._host = host
+        self._workloads = workloads
         self._clock = clock
         self._attributes = AttributeEncoder(SPAN_ATTRIBUTES, value_length=self._value_length)
         self._link_attributes = AttributeEncoder(LINK_ATTRIBUTES, value_length=self._value_length)
         self._connections: dict[ConnectionId, _Connection] = {}
-        self._groups: dict[tuple[bytes, str], Group] = {}
         self._observed_kind = self._link_attributes.fragment(names.LINK_KIND, "observed_context")
         self.links_refused = 0
         """Links that pointed nowhere or into the span's own trace, ever."""
@@ -95,6 +74,7 @@ class SpanEncoder:
         """Return the span of ``record``, framed, and the group it belongs to."""
         identity = record.identity
         connection = self._connection(record.connection)
+        workload = connection.workload
         kind = record.kind
         fragment = self._attributes.fragment
         parts = self._attributes.fragments(record.attributes)
@@ -126,7 +106,7 @@ class SpanEncoder:
         start_unix_ns = record.start_ns + offset_ns
         flags = FLAG_HAS_IS_REMOTE | identity.trace_flags & 0xFF
         return (
-            connection.groups.get(record.protocol) or self._group(connection, record.protocol),
+            workload.groups.get(record.protocol) or self._workloads.group(workload, record.protocol),
             span_message(
                 trace_id=identity.trace_id,
                 span_id=identity.span_id,
@@ -237,30 +217,14 @@ class SpanEncoder:
         known = self._connections.get(context.id)
         if known is not None and known.context is context:
             return known
+        workload = self._workloads.of(context.facts)
         attributes: Attributes = {
-            **process_attributes(context.facts),
+            **workload.attributes,
             names.PEER_SOURCE: context.peer_source.value,
             names.TLS_LIBRARY: context.tls_library,
         }
-        resource = resource_message(workload_resource(context.facts, self._host))
         if len(self._connections) >= _REMEMBERED_CONNECTIONS:
             self._connections.clear()
-        connection = _Connection(
-            context=context,
-            fragments=self._attributes.fragments(attributes),
-            groups={},
-            resource=resource,
-        )
+        connection = _Connection(context, workload, self._attributes.fragments(attributes))
         self._connections[context.id] = connection
         return connection
-
-    def _group(self, connection: _Connection, protocol: str) -> Group:
-        key = (connection.resource, protocol)
-        group = self._groups.get(key)
-        if group is None:
-            if len(self._groups) >= _REMEMBERED_CONNECTIONS:
-                self._groups.clear()
-            scope = instrumentation_scope(names.SCOPE_PREFIX + protocol, __version__)
-            group = self._groups[key] = Group(connection.resource, scope, names.SCHEMA_URL)
-        connection.groups[protocol] = group
-        return group

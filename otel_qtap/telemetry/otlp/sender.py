@@ -4,8 +4,9 @@
 import logging
 import random
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -16,7 +17,6 @@ from otel_qtap.telemetry.otlp.transport import Attempt, Outcome, Transport
 
 logger = logging.getLogger(__name__)
 
-_IDLE_WAIT_SECONDS: Final = 1.0
 _SHOWN_MESSAGE: Final = 200
 
 
@@ -67,8 +67,9 @@ class Sender:
         spool: Spool,
         transport: Transport,
         destination: str,
-        timeout_seconds: float,
+        timeout_seconds: float | None,
         backoff: Backoff | None = None,
+        observe_attempt: Callable[[float, str], None] = lambda _seconds, _error: None,
     ) -> None:
         self._signal = signal
         self._spool = spool
@@ -76,6 +77,7 @@ class Sender:
         self._destination = destination
         self._timeout_seconds = timeout_seconds
         self._backoff = backoff or Backoff()
+        self._observe_attempt = observe_attempt
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"otlp-{signal}-sender", daemon=True)
         self._counts = _Counts()
@@ -94,6 +96,7 @@ class Sender:
     def stop(self, timeout_seconds: float) -> None:
         """Stop after the attempt that is under way; what then waits in the spool is left there."""
         self._stopping.set()
+        self._spool.close()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
         if not self._thread.is_alive():
@@ -115,9 +118,8 @@ class Sender:
         )
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            request = self._spool.take(_IDLE_WAIT_SECONDS)
-            if request is not None and self._deliver(request):
+        while (request := self._spool.take()) is not None:
+            if self._deliver(request):
                 self._spool.ack()
 
     def _deliver(self, request: ExportRequest) -> bool:
@@ -125,7 +127,11 @@ class Sender:
         parts = [request]
         failures = 0
         while parts:
+            started = time.monotonic()
             attempt = self._transport.send(parts[-1].body, self._timeout_seconds)
+            self._observe_attempt(
+                time.monotonic() - started, "" if attempt.outcome is Outcome.DELIVERED else attempt.reason
+            )
             if attempt.outcome is Outcome.RETRY:
                 failures += 1
                 self._counts.retries += 1
@@ -138,7 +144,10 @@ class Sender:
             part = parts.pop()
             if attempt.outcome is Outcome.DELIVERED:
                 self._note_delivery(part, attempt)
-            elif attempt.outcome is Outcome.TOO_LARGE and part.items > 1:
+            elif (
+                attempt.outcome is Outcome.TOO_LARGE and part.items > 1 and self._signal is not Signal.METRICS
+            ):
+                # Requests with metrics are small, and their items are the points within metrics.
                 parts.extend(reversed(split_request(part)))
             else:
                 self._counts.refused[attempt.reason] += part.items

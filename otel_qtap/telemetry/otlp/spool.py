@@ -22,14 +22,17 @@ class Spool(Protocol):
     def put(self, request: ExportRequest) -> None:
         """Add the newest request."""
 
-    def take(self, timeout_seconds: float) -> ExportRequest | None:
-        """Return the oldest request, waiting for one; None when there was none in time."""
+    def take(self) -> ExportRequest | None:
+        """Return the oldest request, waiting for one; None once ``close`` was called."""
 
     def ack(self) -> None:
         """Forget the request that was taken last: it was delivered, or given up."""
 
     def wait_empty(self, timeout_seconds: float) -> bool:
         """Wait until nothing is left; return whether that is so."""
+
+    def close(self) -> None:
+        """Make ``take`` return None from now on; what waits is kept."""
 
     @property
     def waiting_items(self) -> int:
@@ -51,6 +54,7 @@ class MemorySpool:
         self._bytes = 0
         self._items = 0
         self._dropped = 0
+        self._closed = False
 
     def put(self, request: ExportRequest) -> None:
         """Add the newest request; see ``Spool.put``."""
@@ -68,10 +72,11 @@ class MemorySpool:
             self._items += request.items
             self._changed.notify_all()
 
-    def take(self, timeout_seconds: float) -> ExportRequest | None:
+    def take(self) -> ExportRequest | None:
         """Return the oldest request; see ``Spool.take``."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._waiting, timeout_seconds):
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed:
                 return None
             body, items, compressed = self._waiting.popleft()
             self._bytes -= len(body)
@@ -85,6 +90,12 @@ class MemorySpool:
                 self._items -= self._taken.items
                 self._taken = None
                 self._changed.notify_all()
+
+    def close(self) -> None:
+        """Make ``take`` return None from now on; what waits is kept."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def wait_empty(self, timeout_seconds: float) -> bool:
         """Wait until nothing is left; see ``Spool.wait_empty``."""

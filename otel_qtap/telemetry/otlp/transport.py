@@ -42,8 +42,11 @@ class Attempt:
 class Transport(Protocol):
     """Sends encoded requests of one signal to one target. Used by one thread at a time."""
 
-    def send(self, body: bytes, timeout_seconds: float) -> Attempt:
-        """Try once to deliver ``body``, an uncompressed protocol buffer. Never raises for what peers do."""
+    def send(self, body: bytes, timeout_seconds: float | None) -> Attempt:
+        """Try once to deliver ``body``, an uncompressed protocol buffer. Never raises for what peers do.
+
+        ``timeout_seconds`` None is no limit.
+        """
 
     def close(self) -> None:
         """Give up connections."""

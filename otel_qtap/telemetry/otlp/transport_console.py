@@ -17,7 +17,7 @@ class ConsoleTransport:
         self._signal = signal
         self._stream = stream
 
-    def send(self, body: bytes, timeout_seconds: float) -> Attempt:
+    def send(self, body: bytes, timeout_seconds: float | None) -> Attempt:
         """Write one line per item; see ``Transport.send``."""
         try:
             for item in _items(to_objects(self._signal, body)):

@@ -59,7 +59,7 @@ class GrpcTransport:
         self._export = self._channel.unary_unary(_METHODS[signal])
         self._metadata = tuple((name.lower(), value) for name, value in target.headers)
 
-    def send(self, body: bytes, timeout_seconds: float) -> Attempt:
+    def send(self, body: bytes, timeout_seconds: float | None) -> Attempt:
         """Call once; see ``Transport.send``."""
         try:
             response = self._export(body, timeout=timeout_seconds, metadata=self._metadata)

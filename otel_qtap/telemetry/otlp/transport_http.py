@@ -61,7 +61,7 @@ class HttpTransport:
         else:
             self._pool = urllib3.HTTPConnectionPool(url.host, url.port or 80, maxsize=1)
 
-    def send(self, body: bytes, timeout_seconds: float) -> Attempt:
+    def send(self, body: bytes, timeout_seconds: float | None) -> Attempt:
         """Post once; see ``Transport.send``."""
         if self._json:
             from otel_qtap.telemetry.otlp.json_form import to_json  # noqa: PLC0415 - protobuf runtime, only for JSON

@@ -4,7 +4,7 @@ from otel_qtap.telemetry.limits import BatchLimits
 from otel_qtap.telemetry.otlp.requests import Signal
 from otel_qtap.telemetry.otlp.target import OtlpTarget
 from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity
-from otel_qtap.telemetry.signal_pipeline import SignalOutput
+from otel_qtap.telemetry.signal_pipeline import MetricsOutput, SignalOutput
 
 
 def telemetry_to(collector, **changes):
@@ -15,6 +15,7 @@ def telemetry_to(collector, **changes):
     values = {
         "traces": output("/v1/traces"),
         "logs": output("/v1/logs"),
+        "metrics": MetricsOutput(exporter="none"),
         "agent": AgentIdentity(),
         "host": HostIdentity(name="node-1", id="0123"),
     }

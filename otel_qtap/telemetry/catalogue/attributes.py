@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resource, span and link attributes. Those of HTTP are written by ``otel_qtap.protocols``."""
+
+from otel_qtap.telemetry import names
+from otel_qtap.telemetry.catalogue.types import DescribedAttribute as Attribute
+from otel_qtap.telemetry.catalogue.types import DescribedSpan
+
+SPANS = (
+    DescribedSpan(
+        "`{method}`",
+        "CLIENT or SERVER",
+        "workload",
+        "`otel_qtap.http`",
+        "One HTTP exchange, from the first byte of the request to the last of the response, as one end "
+        "of the connection saw it. The name is the request method, `HTTP` for methods that are not known.",
+    ),
+    DescribedSpan(
+        "`PutObject`",
+        "CLIENT",
+        "agent",
+        "`otel_qtap.agent`",
+        "One segment of payloads uploaded to an S3 store, in its own trace; spans of exchanges link to it.",
+    ),
+    DescribedSpan(
+        f"`{names.UPLOAD_SPAN}`",
+        "INTERNAL",
+        "agent",
+        "`otel_qtap.agent`",
+        "The same where the store is no server: one segment put into a directory or into memory.",
+    ),
+)
+
+RESOURCE_ATTRIBUTES = (
+    Attribute(
+        names.SERVICE_NAME,
+        "string",
+        "workload, agent",
+        "Workload: what OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES of the process say, else "
+        "`unknown_service:<executable>`. Agent: OTEL_SERVICE_NAME, by default `otel-qtap`.",
+    ),
+    Attribute(
+        names.SERVICE_NAMESPACE, "string", "workload, if known", "Namespace of the workload's service."
+    ),
+    Attribute(names.SERVICE_VERSION, "string", "workload, if known; agent", "Version of the service."),
+    Attribute(names.SERVICE_INSTANCE_ID, "string", "agent", "This run of the agent: a random UUID."),
+    Attribute(names.CONTAINER_ID, "string", "workload in a container", "Id of the container."),
+    Attribute(names.HOST_NAME, "string", "workload, agent", "Name of the machine."),
+    Attribute(names.HOST_ID, "string", "workload, agent; if known", "Machine id (`/etc/machine-id`)."),
+    Attribute(names.PROCESS_PID, "int", "agent", "Process id of the agent; on spans that of the workload."),
+    Attribute(names.TELEMETRY_DISTRO_NAME, "string", "workload, agent", "Always `otel-qtap`."),
+    Attribute(names.TELEMETRY_DISTRO_VERSION, "string", "workload, agent", "Version of otel-qtap."),
+)
+
+HTTP_ATTRIBUTES = (
+    Attribute(
+        "http.request.method", "string", "client, server", "Request method, `_OTHER` if not a known one."
+    ),
+    Attribute(
+        "http.request.method_original",
+        "string",
+        "client, server; if the method is `_OTHER`",
+        "Request method as it was on the wire.",
+    ),
+    Attribute(
+        "http.response.status_code",
+        "int",
+        "client, server; if a response was seen",
+        "Status of the response.",
+    ),
+    Attribute("http.request.body.size", "int", "client, server", "Bytes of the request body on the wire."),
+    Attribute("http.response.body.size", "int", "client, server", "Bytes of the response body on the wire."),
+    Attribute(
+        "http.request.header.<name>",
+        "string[]",
+        "client, server; by allow-list",
+        "Values of a request header field that the user allowed.",
+    ),
+    Attribute(
+        "http.response.header.<name>",
+        "string[]",
+        "client, server; by allow-list",
+        "Values of a response header field that the user allowed.",
+    ),
+    Attribute("url.full", "string", "client", "Absolute URL, without credentials, query values redacted."),
+    Attribute("url.scheme", "string", "client, server", "`https`."),
+    Attribute("url.path", "string", "server", "Path of the request target."),
+    Attribute("url.query", "string", "server; if there is one", "Query, values redacted unless allowed."),
+    Attribute(
+        "server.address", "string", "client, server", "Host of the request target or of the Host field."
+    ),
+    Attribute("server.port", "int", "client, server", "Port of the server."),
+    Attribute("client.address", "string", "server; if the peer is known", "Address of the client."),
+    Attribute("client.port", "int", "server; if the peer is known", "Port of the client."),
+    Attribute("network.peer.address", "string", "client, server; if known", "Address of the socket's peer."),
+    Attribute("network.peer.port", "int", "client, server; if known", "Port of the socket's peer."),
+    Attribute("network.local.address", "string", "client, server; if known", "Address of this end."),
+    Attribute("network.local.port", "int", "client, server; if known", "Port of this end."),
+    Attribute("network.protocol.name", "string", "client, server", "`http`."),
+    Attribute("network.protocol.version", "string", "client, server", "`1.0` or `1.1`."),
+    Attribute("network.transport", "string", "client, server", "`tcp`."),
+    Attribute("user_agent.original", "string", "client, server; if sent", "User-Agent of the request."),
+)
+
+SPAN_ATTRIBUTES = (
+    Attribute(
+        names.ERROR_TYPE,
+        "string",
+        "exchanges that failed; uploads that were given up",
+        "Why: the status code, or a word like `connection_closed`.",
+    ),
+    Attribute(names.CAPTURE_SIDE, "string", "exchanges", "Which end was observed: `client` or `server`."),
+    Attribute(
+        names.CAPTURE_COMPLETE, "boolean", "exchanges", "Whether all bytes of the exchange were captured."
+    ),
+    Attribute(
+        names.CAPTURE_INCOMPLETE_REASON,
+        "string[]",
+        f"exchanges where `{names.CAPTURE_COMPLETE}` is false",
+        "What is missing: `gap`, `truncated`, `attached_midstream`, `request_not_seen`, `response_not_seen`, "
+        "`connection_ended`, `malformed`.",
+    ),
+    Attribute(
+        names.PEER_SOURCE,
+        "string",
+        "exchanges",
+        "What bound the TLS object to its socket: `nested_syscall`, `cache`, or `none`: then there is no "
+        "`network.*`.",
+    ),
+    Attribute(names.TLS_LIBRARY, "string", "exchanges", "TLS library whose calls were observed: `openssl`."),
+    Attribute(names.PROCESS_PID, "int", "exchanges", "Process id of the workload."),
+    Attribute(names.PROCESS_EXECUTABLE_NAME, "string", "exchanges; if known", "File name of its executable."),
+    Attribute(names.PROCESS_EXECUTABLE_PATH, "string", "exchanges; if known", "Path of its executable."),
+    Attribute(names.PROCESS_USER_ID, "int", "exchanges; if known", "User id of the process."),
+    Attribute(names.PROCESS_USER_NAME, "string", "exchanges; if known", "User name of the process."),
+    Attribute(
+        names.REQUEST_CONTENT_REF,
+        "string",
+        "HTTP exchanges with a stored request",
+        "URI of the stored request: `<store URL>/<key>#bytes=<first>-<last>`.",
+    ),
+    Attribute(
+        names.RESPONSE_CONTENT_REF,
+        "string",
+        "HTTP exchanges with a stored response",
+        "URI of the stored response.",
+    ),
+    Attribute(
+        names.PAYLOAD_URI,
+        "string",
+        "exchanges with a stored payload; uploads",
+        "URI of the main payload: the response, or the request if no response was stored. On uploads: of the "
+        "segment.",
+    ),
+    Attribute(
+        names.PAYLOAD_PART,
+        "string",
+        "with a payload",
+        "Which message the `qtap.payload.*` attributes describe: `response` or `request`.",
+    ),
+    Attribute(
+        names.PAYLOAD_STATUS,
+        "string",
+        "exchanges with a payload; uploads",
+        "`pending`: stored in a segment that is uploaded later. `dropped`: not stored. "
+        "On uploads: `stored` or `dropped`.",
+    ),
+    Attribute(
+        names.PAYLOAD_DROP_REASON,
+        "string",
+        f"where `{names.PAYLOAD_STATUS}` is `dropped`",
+        "Why, e.g. `disk_full`. Where the user chose no store, neither attribute is there.",
+    ),
+    Attribute(
+        names.PAYLOAD_SIZE, "int", "with a payload; uploads", "Bytes of the body on the wire; of the segment."
+    ),
+    Attribute(names.PAYLOAD_CAPTURED_SIZE, "int", "with a payload", "Bytes of the body that were captured."),
+    Attribute(names.PAYLOAD_SHA256, "string", "with a payload", "SHA-256 of the captured body, in hex."),
+    Attribute(names.PAYLOAD_CONTENT_TYPE, "string", "with a payload; if known", "Media type of the body."),
+    Attribute(names.PAYLOAD_ENCODING, "string", "with a payload; if coded", "Content coding, e.g. `gzip`."),
+    Attribute(
+        names.PAYLOAD_OFFSET, "int", "with a payload", "First byte of the stored record in its object."
+    ),
+    Attribute(names.PAYLOAD_LENGTH, "int", "with a payload", "Bytes of the stored record."),
+    Attribute(
+        names.PAYLOAD_TRUNCATED,
+        "string",
+        "with a payload that was cut",
+        "Why: `length` (the user's limit), `gap` (bytes lost) or `disconnect`.",
+    ),
+    Attribute(
+        names.PAYLOAD_REDACTED, "boolean", "with a redacted payload", "True: sensitive data was removed."
+    ),
+    Attribute(names.PAYLOAD_RECORDS, "int", "uploads that succeeded", "Records in the segment."),
+    Attribute(names.RPC_SYSTEM_NAME, "string", "uploads to S3", "`aws-api`."),
+    Attribute(names.RPC_METHOD, "string", "uploads to S3", "`PutObject`."),
+    Attribute(names.AWS_S3_BUCKET, "string", "uploads to S3", "Bucket."),
+    Attribute(names.AWS_S3_KEY, "string", "uploads to S3", "Key of the segment."),
+    Attribute(
+        names.AWS_REQUEST_ID, "string", "uploads to S3; if known", "Request id that the store answered."
+    ),
+    Attribute(names.CLOUD_REGION, "string", "uploads to S3; if known", "Region of the bucket."),
+)
+
+LINK_ATTRIBUTES = (
+    Attribute(
+        names.LINK_KIND,
+        "string",
+        "all links",
+        "`payload`: to the upload that carries the payload. `observed_context`: to the context that was on "
+        "the wire, where it did not become the parent.",
+    ),
+    Attribute(names.PAYLOAD_URI, "string", "links to uploads", "As on the span."),
+    Attribute(names.PAYLOAD_OFFSET, "int", "links to uploads", "As on the span."),
+    Attribute(names.PAYLOAD_LENGTH, "int", "links to uploads", "As on the span."),
+    Attribute(names.PAYLOAD_SHA256, "string", "links to uploads", "As on the span."),
+    Attribute(names.PAYLOAD_CONTENT_TYPE, "string", "links to uploads; if known", "As on the span."),
+)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Log events and the attributes that only they have."""
+
+from otel_qtap.telemetry import names
+from otel_qtap.telemetry.catalogue.types import DescribedAttribute as Attribute
+from otel_qtap.telemetry.catalogue.types import DescribedEvent
+
+_CONNECTION = (
+    names.PROCESS_PID,
+    names.PROCESS_EXECUTABLE_NAME,
+    names.PROCESS_EXECUTABLE_PATH,
+    names.PROCESS_USER_ID,
+    names.PROCESS_USER_NAME,
+    names.TLS_LIBRARY,
+    names.PEER_SOURCE,
+    names.CAPTURE_SIDE,
+    names.NETWORK_PEER_ADDRESS,
+    names.NETWORK_PEER_PORT,
+    names.NETWORK_LOCAL_ADDRESS,
+    names.NETWORK_LOCAL_PORT,
+)
+
+EVENTS = (
+    DescribedEvent(
+        names.EVENT_TLS_HANDSHAKE,
+        "INFO",
+        "workload",
+        (*_CONNECTION, names.TLS_ESTABLISHED, names.TLS_HANDSHAKE_DURATION),
+        "A TLS handshake ended well.",
+    ),
+    DescribedEvent(
+        names.EVENT_CONNECTION_CLOSED,
+        "INFO",
+        "workload",
+        (
+            *_CONNECTION,
+            names.CONNECTION_CLOSE_REASON,
+            names.CONNECTION_EGRESS_BYTES,
+            names.CONNECTION_INGRESS_BYTES,
+        ),
+        "A TLS connection is over.",
+    ),
+    DescribedEvent(
+        names.EVENT_SENSITIVE_DATA_FOUND,
+        "WARN",
+        "workload",
+        (names.FINDING_CLASSIFIER, names.FINDING_CATEGORY, names.PAYLOAD_PART, names.FINDING_COUNT),
+        "Sensitive data was found in a payload; in the trace of its exchange, one event per finding.",
+    ),
+    DescribedEvent(
+        names.EVENT_PAYLOAD_STORED,
+        "INFO",
+        "agent",
+        (names.PAYLOAD_URI, names.PAYLOAD_SIZE, names.PAYLOAD_RECORDS, names.PAYLOAD_STATUS),
+        "A segment of payloads reached the store; in the trace of its upload.",
+    ),
+    DescribedEvent(
+        names.EVENT_PAYLOAD_DROPPED,
+        "WARN",
+        "agent",
+        (names.PAYLOAD_URI, names.PAYLOAD_STATUS, names.PAYLOAD_DROP_REASON, names.ERROR_TYPE),
+        "A segment was given up: one event for each span whose references lead nowhere now, in its trace.",
+    ),
+    DescribedEvent(
+        names.EVENT_CAPTURE_LOST,
+        "WARN",
+        "agent",
+        (names.CAPTURE_LOST_REASON, names.CAPTURE_LOST_BYTES, names.CAPTURE_LOST_EVENTS),
+        "Captured data did not reach the pipeline.",
+    ),
+)
+
+EVENT_ATTRIBUTES = (
+    Attribute(names.TLS_ESTABLISHED, "boolean", names.EVENT_TLS_HANDSHAKE, "Always true."),
+    Attribute(
+        names.TLS_HANDSHAKE_DURATION,
+        "double",
+        names.EVENT_TLS_HANDSHAKE,
+        "Seconds from the first call to the last.",
+    ),
+    Attribute(
+        names.CONNECTION_CLOSE_REASON,
+        "string",
+        names.EVENT_CONNECTION_CLOSED,
+        "`ssl_free`, `socket_closed`, `replaced`, `process_exit`, `idle`, `evicted` or `agent_stopped`.",
+    ),
+    Attribute(
+        names.CONNECTION_EGRESS_BYTES, "int", names.EVENT_CONNECTION_CLOSED, "Plaintext bytes written."
+    ),
+    Attribute(names.CONNECTION_INGRESS_BYTES, "int", names.EVENT_CONNECTION_CLOSED, "Plaintext bytes read."),
+    Attribute(names.FINDING_CLASSIFIER, "string", names.EVENT_SENSITIVE_DATA_FOUND, "What found it."),
+    Attribute(names.FINDING_CATEGORY, "string", names.EVENT_SENSITIVE_DATA_FOUND, "What kind of data it is."),
+    Attribute(names.FINDING_COUNT, "int", names.EVENT_SENSITIVE_DATA_FOUND, "How often it was found."),
+    Attribute(names.CAPTURE_LOST_REASON, "string", names.EVENT_CAPTURE_LOST, "Why, e.g. `ring_full`."),
+    Attribute(names.CAPTURE_LOST_BYTES, "int", names.EVENT_CAPTURE_LOST, "Plaintext bytes lost."),
+    Attribute(names.CAPTURE_LOST_EVENTS, "int", names.EVENT_CAPTURE_LOST, "Kernel events lost."),
+)
