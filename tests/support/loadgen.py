@@ -18,6 +18,8 @@ class LoadReport:
     sent: int
     ok: int
     failed: int
+    bytes: int
+    """Of all requests and answers, heads included."""
     elapsed_seconds: float
     per_second: float
     latency_p50_us: float

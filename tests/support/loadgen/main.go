@@ -4,7 +4,7 @@
 // come, and checks every byte of every answer. Go has its own TLS, which the agent under test does
 // not capture here, so that only the server's side of the load is observed.
 //
-// It prints one JSON object: sent, ok, failed, elapsed and latencies. With -log it writes a line
+// It prints one JSON object: sent, ok, failed, bytes of all messages, elapsed and latencies. With -log it writes a line
 // "<id> <unix nanoseconds at sending>" for each request; the id is the last segment of the path.
 package main
 
@@ -49,6 +49,7 @@ type outcome struct {
 	requests  []request
 	latencies []time.Duration
 	ok        int64
+	bytes     int64
 	err       error
 }
 
@@ -56,6 +57,7 @@ type report struct {
 	Sent           int64   `json:"sent"`
 	OK             int64   `json:"ok"`
 	Failed         int64   `json:"failed"`
+	Bytes          int64   `json:"bytes"`
 	ElapsedSeconds float64 `json:"elapsed_seconds"`
 	PerSecond      float64 `json:"per_second"`
 	LatencyP50     float64 `json:"latency_p50_us"`
@@ -136,6 +138,7 @@ func run(o *options) (report, []request) {
 	for _, one := range outcomes {
 		r.Sent += int64(len(one.requests))
 		r.OK += one.ok
+		r.Bytes += one.bytes
 		requests = append(requests, one.requests...)
 		latencies = append(latencies, one.latencies...)
 		if one.err != nil {
@@ -192,31 +195,35 @@ func converse(o *options, c *tls.Conn, number int, begin time.Time, started *ato
 			done.err = err
 			return done
 		}
-		if err := readAnswer(reader, &answer, o.expect); err != nil {
+		length, err := readAnswer(reader, &answer, o.expect)
+		if err != nil {
 			done.err = fmt.Errorf("%s: %w", id, err)
 			return done
 		}
+		done.bytes += int64(len(buffer) + length)
 		done.latencies = append(done.latencies, time.Since(at))
 		done.ok++
 		next = next.Add(interval)
 	}
 }
 
-// readAnswer reads one response with a Content-Length and compares its body with what is expected.
-func readAnswer(reader *bufio.Reader, buffer *[]byte, expect []byte) error {
+// readAnswer reads one response with a Content-Length, compares its body with what is expected, and
+// returns the length of the whole message.
+func readAnswer(reader *bufio.Reader, buffer *[]byte, expect []byte) (int, error) {
 	status, err := reader.ReadString('\n')
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !strings.HasPrefix(status, "HTTP/1.1 200") {
-		return errors.New(strings.TrimSpace(status))
+		return 0, errors.New(strings.TrimSpace(status))
 	}
-	length := -1
+	head, length := len(status), -1
 	for {
 		line, err := reader.ReadSlice('\n')
 		if err != nil {
-			return err
+			return 0, err
 		}
+		head += len(line)
 		if len(line) <= 2 {
 			break
 		}
@@ -224,24 +231,24 @@ func readAnswer(reader *bufio.Reader, buffer *[]byte, expect []byte) error {
 		if len(line) > len(field) && strings.EqualFold(string(line[:len(field)]), field) {
 			length, err = strconv.Atoi(strings.TrimSpace(string(line[len(field):])))
 			if err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
 	if length < 0 {
-		return errors.New("no Content-Length")
+		return 0, errors.New("no Content-Length")
 	}
 	if cap(*buffer) < length {
 		*buffer = make([]byte, length)
 	}
 	body := (*buffer)[:length]
 	if _, err := io.ReadFull(reader, body); err != nil {
-		return err
+		return 0, err
 	}
 	if expect != nil && !bytes.Equal(body, expect) {
-		return errors.New("the body is not the expected one")
+		return 0, errors.New("the body is not the expected one")
 	}
-	return nil
+	return head + length, nil
 }
 
 func quantile(sorted []time.Duration, q float64) float64 {
