@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -145,7 +145,6 @@ def test_malformed_tracestate_is_dropped_whole_and_the_parent_stays(state: str) 
         ).map("-".join),
     ),
 )
-@settings(max_examples=300, deadline=None)
 def test_never_raises_and_accepts_nothing_that_the_sdk_refuses(value: str) -> None:
     ours = w3c.read({"traceparent": value, "tracestate": value})
     if ours is not None and ours is not MALFORMED:

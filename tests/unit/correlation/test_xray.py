@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_qtap.correlation import xray
@@ -53,7 +53,6 @@ def test_malformed(value: str) -> None:
 
 
 @given(value=st.text() | st.lists(st.text(alphabet="RootParentSampled=10-abcé ")).map(";".join))
-@settings(max_examples=300, deadline=None)
 def test_never_raises(value: str) -> None:
     found = xray.read({"x-amzn-trace-id": value})
     assert found is None or found is MALFORMED or (len(found.trace_id), len(found.span_id)) == (16, 8)
