@@ -25,16 +25,27 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     chosen: list[tuple[Function, ProbeFunction]] = []
     for path in library.data_paths:
         chosen += _data_functions(elf, graph, path, public, refusals)
+    if not chosen:
+        wanted = ", ".join(probe.symbol for path in library.data_paths for probe in path.public)
+        return Analysis((), None, (Refusal(library.name, f"the file defines none of {wanted}"),))
     for probe in library.lifecycle:
         if probe.symbol in public:
             chosen.append((public[probe.symbol], probe))
         else:
             refusals.append(Refusal(probe.symbol, "not in this file"))
+    role = _role(elf, library, refusals)
+    role_offset = role.offset if role else None
     sites = tuple(
-        probe_site(elf, function, probe, library.library_id, force_classic=force_classic)
+        probe_site(
+            elf,
+            function,
+            probe,
+            probe.cookie(library.library_id, role_offset),
+            force_classic=force_classic,
+        )
         for function, probe in chosen
     )
-    return Analysis(sites, _role(elf, library, refusals), tuple(refusals))
+    return Analysis(sites, role, tuple(refusals))
 
 
 def _data_functions(
@@ -52,8 +63,6 @@ def _data_functions(
             refusals.append(found)
             break
     present = [(public[probe.symbol], probe) for probe in path.public if probe.symbol in public]
-    if not present:
-        refusals.extend(Refusal(probe.symbol, "not in this file") for probe in path.public)
     # One that passes its call on to another public function would be counted twice.
     starts = {function.start for function, _ in present}
     return [item for item in present if not graph.targets(item[0]) & (starts - {item[0].start})]
@@ -75,9 +84,9 @@ def _inner(
             elf.file_offset(start)
         except ElfError as error:
             return Refusal(symbol, str(error))
-    # A caller may also pass through the forwarder.
-    ways_in = {found.start, public[inner.forwarder].start}
     for name in inner.callers:
+        # A caller may also pass through the forwarder.
+        ways_in = {found.start} if name == inner.forwarder else {found.start, public[inner.forwarder].start}
         if name in public and not graph.targets(public[name]) & ways_in:
             return Refusal(symbol, f"{name} does not reach it")
     for name in inner.strangers:

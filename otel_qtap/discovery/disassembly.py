@@ -71,6 +71,7 @@ class Instruction(NamedTuple):
 _DECODER = Cs(CS_ARCH_X86, CS_MODE_64)
 _DECODER.detail = True
 _SCANNER = Cs(CS_ARCH_X86, CS_MODE_64)
+_SCANNER.skipdata = True  # what it cannot decode must not hide the jumps behind it
 
 
 def full_register(name: str) -> str:

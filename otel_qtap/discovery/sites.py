@@ -39,22 +39,18 @@ def emulated(code: bytes) -> bool:
 
 
 def probe_site(
-    elf: ElfFile, function: Function, probe: ProbeFunction, library_id: int, *, force_classic: bool = False
+    elf: ElfFile, function: Function, probe: ProbeFunction, cookie: int, *, force_classic: bool = False
 ) -> ProbeSite:
     """The cheapest proven site of one function. Raises ElfError when its code cannot be read."""
     code = elf.code(function.start, function.end)
-    found: Instruction | str = "classic sites were asked for"
-    kind = SiteKind.CLASSIC
+    kind, where, reason = SiteKind.CLASSIC, None, "classic sites were asked for"
     if not force_classic:
-        found, kind = _cheap(code, function, probe)
-    if isinstance(found, str):
-        first = next(decode(code[:_PROLOGUE], function.start), None)
-        where, reason = first, found
-    else:
-        where, reason = found, ""
+        kind, where, reason = _cheap(code, function, probe)
+    if where is None:
+        where = next(decode(code[:_PROLOGUE], function.start), None)
     return ProbeSite(
         function=function.name,
-        cookie=probe.cookie(library_id),
+        cookie=cookie,
         file_offset=elf.file_offset(where.address if where else function.start),
         needs_return=probe.needs_return,
         kind=kind,
@@ -64,29 +60,26 @@ def probe_site(
     )
 
 
-def _cheap(code: bytes, function: Function, probe: ProbeFunction) -> tuple[Instruction | str, SiteKind]:
+def _cheap(code: bytes, function: Function, probe: ProbeFunction) -> tuple[SiteKind, Instruction | None, str]:
     """The first emulated instruction of the prologue that qualifies, else why there is none."""
     if len(code) >= MAX_FUNCTION:
-        return "the function is too long to be searched for jumps", SiteKind.CLASSIC
+        return SiteKind.CLASSIC, None, "the function is too long to be searched for jumps"
     arguments = frozenset(ARGUMENTS[: probe.nargs])
     jumps, _ = transfer_targets(code, function.start)
     stack_moved = False
     for instruction in decode(code[:_PROLOGUE], function.start):
         if any(function.start < jump <= instruction.address for jump in jumps):
             # A second pass through the site would take some other word for the return address.
-            return (
-                "a jump inside the function leads back before the first cheap instruction",
-                SiteKind.CLASSIC,
-            )
+            return SiteKind.CLASSIC, None, "a jump leads back before the first cheap instruction"
         if emulated(instruction.code):
             if not stack_moved:
-                return instruction, SiteKind.PAIR
+                return SiteKind.PAIR, instruction, ""
             if not probe.needs_return:
-                return instruction, SiteKind.ENTRY
-            return "the stack pointer moves before the first cheap instruction", SiteKind.CLASSIC
+                return SiteKind.ENTRY, instruction, ""
+            return SiteKind.CLASSIC, None, "the stack pointer moves before the first cheap instruction"
         if instruction.flow is not Flow.NEXT:
-            return f"{instruction.mnemonic} comes before any cheap instruction", SiteKind.CLASSIC
+            return SiteKind.CLASSIC, None, f"{instruction.mnemonic} comes before any cheap instruction"
         if arguments & instruction.writes:
-            return "an argument is overwritten before the first cheap instruction", SiteKind.CLASSIC
+            return SiteKind.CLASSIC, None, "an argument is overwritten before the first cheap instruction"
         stack_moved = stack_moved or STACK_POINTER in instruction.writes
-    return "no cheap instruction in the prologue", SiteKind.CLASSIC
+    return SiteKind.CLASSIC, None, "no cheap instruction in the prologue"

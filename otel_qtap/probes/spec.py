@@ -42,9 +42,12 @@ class ProbeFunction:
     needs_return: bool
     count: Count = Count.RC
 
-    def cookie(self, library_id: int) -> int:
-        """The value that ``bpf_get_attach_cookie`` returns at this function's sites."""
-        return self.hook | self.count << 8 | library_id << 16
+    def cookie(self, library_id: int, role_offset: int | None = None) -> int:
+        """The value that ``bpf_get_attach_cookie`` returns at this function's sites.
+
+        Bits 32 and up hold the offset of the role in the TLS object, 0 when it is not known.
+        """
+        return self.hook | self.count << 8 | library_id << 16 | (role_offset or 0) << 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +89,7 @@ class TlsLibrary:
 
     name: str
     library_id: int
-    """Cookie bits 16-31."""
+    """Cookie bits 16-23."""
     path_marks: tuple[str, ...]
     """Substrings that a mapped path must all contain; loose, because wheels rename libraries."""
     data_paths: tuple[DataPath, ...]
