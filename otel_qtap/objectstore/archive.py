@@ -31,6 +31,8 @@ STORE_DISABLED = "store_disabled"
 DISK_FULL = "disk_full"
 DISK_ERROR = "disk_error"
 MAX_OPEN_SEGMENTS = 64
+CALM_NS = 60_000_000_000
+"""After so long without a refusal the next one is news again."""
 MAX_SERVICE_NAME = 200
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -88,7 +90,10 @@ class Archive:
         self._to_unix_ns = to_unix_ns
         self._open: dict[str, tuple[OpenSegment, WarcWriter]] = {}
         self._open_bytes = 0
-        self._short_of_disk = False
+        self._ticked_ns = 0
+        self._refusing = False
+        self._refused_lately = False
+        self._refused_ns = 0
         self._exchanges = 0
         self._records = 0
         self._captured_bytes = 0
@@ -174,7 +179,8 @@ class Archive:
         service = _service_name(exchange.connection.facts)
         opened = self._open.get(service)
         if opened is None:
-            opened = self._open_segment(store, service, exchange.end_ns)
+            # An exchange may come long after its end, when its connection was given up at last.
+            opened = self._open_segment(store, service, max(exchange.end_ns, self._ticked_ns))
         segment, writer = opened
         offset = segment.size
         stored_request, stored_response = writer.encode(exchange, self._to_unix_ns(exchange.start_ns), offset)
@@ -225,7 +231,7 @@ class Archive:
         when = datetime.fromtimestamp(unix_ns / 1e9, UTC)
         random_bytes = os.urandom(16)
         segment_id = f"{when:%Y%m%dT%H%M%SZ}-{random_bytes[10:].hex()}"
-        name = quote(service, safe="")[:MAX_SERVICE_NAME]
+        name = quote(service, safe="", errors="replace")[:MAX_SERVICE_NAME]
         key = f"service.name={name}/date={when:%Y-%m-%d}/hour={when:%H}/{segment_id}{SEALED_SUFFIX}"
         manifest = SegmentManifest(
             segment_id=segment_id,
@@ -260,30 +266,36 @@ class Archive:
 
     def _make_room(self, uploader: Uploader, length: int) -> None:
         """Drop the oldest segments that wait, as many as it takes. Raises _Refused if that is not enough."""
-        if not self._short_of_disk:
-            self._short_of_disk = True
+        if not self._refusing:
             logger.warning(
                 "segments take all of the %d bytes of local disk that they may, by "
                 "OTEL_QTAP_OBJECTS_MAX_DISK_BYTES: the oldest are dropped",
                 self._max_disk_bytes,
             )
+        self._refusing = self._refused_lately = True
+        if self._open_bytes + length > self._max_disk_bytes:
+            raise _Refused(DISK_FULL)
         while self._open_bytes + uploader.disk_bytes + length > self._max_disk_bytes:
             if not uploader.drop_oldest(DISK_FULL):
                 raise _Refused(DISK_FULL)
 
     def _refusal(self, error: OSError) -> "_Refused":
-        if not self._short_of_disk:
-            self._short_of_disk = True
+        if not self._refusing:
             logger.warning("the local disk refuses segments: %s; payloads are not stored", error.strerror)
+        self._refusing = self._refused_lately = True
         return _Refused(DISK_FULL if error.errno in _FULL else DISK_ERROR)
 
     def tick(self, now_ns: int) -> None:
         """Close the segments that have become old."""
+        self._ticked_ns = now_ns
         oldest = now_ns - self._segment_ns
         for service in [name for name, (segment, _) in self._open.items() if segment.opened_ns <= oldest]:
             self._seal(service)
-        if self._short_of_disk and self._disk_bytes() < self._max_disk_bytes // 2 and self.healthy:
-            self._short_of_disk = False
+        if self._refused_lately:
+            self._refused_lately = False
+            self._refused_ns = now_ns
+        elif self._refusing and now_ns - self._refused_ns > CALM_NS:
+            self._refusing = False
             logger.info("there is room for segments on the local disk again")
 
     def outcomes(self) -> list[UploadOutcome]:
@@ -297,7 +309,9 @@ class Archive:
         for service in tuple(self._open):
             self._seal(service)
         done = self._uploader.shutdown(deadline_seconds)
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
         return done
 
     @property

@@ -2,12 +2,12 @@
 """Gzip members one by one: the unit of a segment that can be read alone."""
 
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from isal import igzip_lib
 
 CHUNK_BYTES = 64 * 1024
-_DAMAGED: tuple[type[Exception], ...] = (igzip_lib.IsalError, EOFError)
+_DAMAGED: Any = (igzip_lib.IsalError, EOFError)  # the stubs of isal take the class for an object
 
 
 class MemberError(ValueError):

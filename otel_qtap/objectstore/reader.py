@@ -89,10 +89,9 @@ def read_part(store: ObjectStore, key: str, first: int, last: int, part: Part | 
     if part is None or record.part is part:
         return record
     if part is Part.REQUEST:
-        span = record.fields.get("qtap-concurrent-range")
-        if span is None:
+        request_first, _, request_last = record.fields.get("qtap-concurrent-range", "").partition("-")
+        if not (_is_number(request_first) and _is_number(request_last)):
             raise StoreError("the request of this response was not stored", retryable=False)
-        request_first, _, request_last = span.partition("-")
         return read_record(store, key, int(request_first), int(request_last))
     following = _read_member(store, key, last + 1)
     if following is None or following.fields.get("warc-record-id") != record.fields.get("warc-concurrent-to"):
@@ -122,9 +121,18 @@ def _parse(content: bytes) -> StoredRecord:
     for line in lines:
         name, _, value = line.partition(":")
         fields[name.lower()] = value.strip()
-    length = fields.get("content-length", "")
-    wanted = {"warc-type", "qtap-body-offset", "qtap-body-length"}
-    if not (separator and version.startswith("WARC/1.") and _is_number(length) and wanted <= fields.keys()):
+    length, offset, size = (
+        fields.get(name, "") for name in ("content-length", "qtap-body-offset", "qtap-body-length")
+    )
+    if not (
+        separator
+        and version.startswith("WARC/1.")
+        and fields.get("warc-type") in set(Part)
+        and _is_number(length)
+        and _is_number(offset)
+        and _is_number(size)
+        and int(offset) + int(size) <= int(length) <= len(rest)
+    ):
         raise MemberError("not the record of a captured message")
     return StoredRecord(fields=fields, block=rest[: int(length)])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from otel_qtap.objectstore.members import read_members
 from otel_qtap.objectstore.segment import (
+    FILE_OVERHEAD,
     MANIFEST_SUFFIX,
     OPEN_SUFFIX,
     SEALED_SUFFIX,
@@ -58,8 +59,7 @@ def _take(path: Path) -> SealedSegment | None:
     if manifest is None:
         return None
     size = path.stat().st_size
-    manifest_size = path.with_name(f"{segment_id}{MANIFEST_SUFFIX}").stat().st_size
-    return SealedSegment(manifest=manifest, directory=path.parent, size=size, disk_bytes=size + manifest_size)
+    return SealedSegment(manifest=manifest, directory=path.parent, size=size, disk_bytes=size + FILE_OVERHEAD)
 
 
 def _repair(path: Path) -> SealedSegment | None:

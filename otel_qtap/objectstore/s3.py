@@ -116,10 +116,15 @@ class S3Store:
             raise _store_error(error, f"cannot read {self.url}/{key}") from error
 
     def check(self) -> None:
-        """See ObjectStore. Only the bucket is looked at: writing needs no other permission to be tried."""
+        """See ObjectStore. Nothing is written.
+
+        Credentials that may write but not list are well: the answer shows that they are known.
+        """
         try:
-            self._client.head_bucket(Bucket=self._bucket)
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
         except Exception as error:
+            if _code(error) == "AccessDenied":
+                return
             raise _store_error(error, f"cannot reach {self.url}") from error
 
 
@@ -166,31 +171,24 @@ def _code(error: Exception) -> str:
 
 def _store_error(error: Exception, what: str) -> StoreError:
     """The vendor's exception as ours: what failed, why, the fix, and whether time may help."""
-    from botocore.exceptions import (  # noqa: PLC0415
-        ClientError,
-        HTTPClientError,
-        NoCredentialsError,
-        PartialCredentialsError,
-    )
+    from botocore import exceptions as aws  # noqa: PLC0415
 
     match error:
-        case NoCredentialsError() | PartialCredentialsError():
+        case aws.NoCredentialsError() | aws.PartialCredentialsError():
             return StoreError(
                 f"{what}: no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "or AWS_PROFILE, or give the machine a role",
                 retryable=False,
             )
-        case ClientError():
+        case aws.ClientError():
             code = _code(error)
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            if code == "404":  # a HEAD answer has no body to name the code
-                code = "NoSuchBucket"
             fix = _FIXES.get(code)
             return StoreError(
                 f"{what}: {code} (HTTP {status})" + (f"; {fix}" if fix else ""),
                 retryable=code in _TRANSIENT_CODES or status >= 500 or status == 429,
             )
-        case HTTPClientError():
+        case aws.HTTPClientError() | aws.ConnectionError():
             return StoreError(f"{what}: {type(error).__name__}; is the endpoint right and reachable?")
         case _:
             return StoreError(f"{what}: {type(error).__name__}", retryable=False)

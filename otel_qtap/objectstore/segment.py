@@ -24,6 +24,8 @@ OPEN_SUFFIX = ".open"
 SEALED_SUFFIX = ".warc.gz"
 MANIFEST_SUFFIX = ".manifest"
 SPAN_BYTES = 24
+FILE_OVERHEAD = 8192
+"""What a segment takes on the disk beyond its content: the rest of a block for each of two files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ class OpenSegment:
     @property
     def disk_bytes(self) -> int:
         """Bytes that it takes on the disk, or will when it is sealed."""
-        return self.size + len(self._spans)
+        return self.size + len(self._spans) + FILE_OVERHEAD
 
     def append(self, members: bytes, *, records: int, identity: SpanIdentity) -> None:
         """Add the records of one exchange, whole or not at all."""
@@ -169,10 +171,9 @@ def seal_file(
     """Turn ``<id>.open``, which holds ``size`` good bytes, into a sealed segment."""
     sealed = replace(manifest, records=records)
     name = manifest.segment_id
-    manifest_bytes = 0
     unsaved = b""
     try:
-        manifest_bytes = write_manifest(directory, sealed, spans)
+        write_manifest(directory, sealed, spans)
     except OSError:
         # A full disk: the manifest of the beginning is still there, and enough for an upload.
         unsaved = spans
@@ -181,13 +182,13 @@ def seal_file(
         manifest=sealed,
         directory=directory,
         size=size,
-        disk_bytes=size + manifest_bytes,
+        disk_bytes=size + len(spans) + FILE_OVERHEAD,
         unsaved_spans=unsaved,
     )
 
 
-def write_manifest(directory: Path, manifest: SegmentManifest, spans: bytes) -> int:
-    """Write the manifest file, whole or not at all; returns its size."""
+def write_manifest(directory: Path, manifest: SegmentManifest, spans: bytes) -> None:
+    """Write the manifest file, whole or not at all. Raises OSError."""
     content = manifest.to_json() + b"\n" + spans
     final = directory / f"{manifest.segment_id}{MANIFEST_SUFFIX}"
     partial = final.with_suffix(".partial")
@@ -195,7 +196,6 @@ def write_manifest(directory: Path, manifest: SegmentManifest, spans: bytes) -> 
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     partial.replace(final)
-    return len(content)
 
 
 def read_manifest(directory: Path, segment_id: str) -> tuple[SegmentManifest, tuple[SpanTarget, ...]]:

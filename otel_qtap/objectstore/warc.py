@@ -143,7 +143,7 @@ def _record(record_type: str, record_id: str, shared: str, payload: ClearedPaylo
         digest_field = f"WARC-Block-Digest: sha256:{sha256(block).hexdigest()}\r\n"
     notes = ""
     if payload.encoding:
-        notes = f"Qtap-Body-Encoding: {_field_text(payload.encoding.encode())}\r\n"
+        notes = f"Qtap-Body-Encoding: {_field_text(payload.encoding.encode('utf-8', 'replace'))}\r\n"
     if payload.truncated:
         notes += f"WARC-Truncated: {_TRUNCATED.get(payload.truncated, 'unspecified')}\r\n"
         notes += f"Qtap-Truncated: {payload.truncated}\r\n"
@@ -186,10 +186,14 @@ def _target_uri(exchange: ClassifiedExchange) -> str:
             if target.startswith((b"http://", b"https://")):
                 return _field_text(target)
     elif (full := attributes.get("url.full")) is not None:
-        return _field_text(str(full).encode())
+        return _field_text(str(full).encode("utf-8", "replace"))
     scheme = attributes.get("url.scheme") or ("https" if exchange.protocol == "http" else exchange.protocol)
-    path = target if target.startswith(b"/") else str(attributes.get("url.path") or "/").encode()
-    return _field_text(f"{scheme}://{_authority(exchange, attributes)}".encode() + path)
+    path = (
+        target
+        if target.startswith(b"/")
+        else str(attributes.get("url.path") or "/").encode("utf-8", "replace")
+    )
+    return _field_text(f"{scheme}://{_authority(exchange, attributes)}".encode("utf-8", "replace") + path)
 
 
 def _authority(exchange: ClassifiedExchange, attributes: Mapping[str, AttributeValue]) -> str:
