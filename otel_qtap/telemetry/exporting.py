@@ -18,6 +18,7 @@ from otel_qtap.telemetry.clock import UnixClock
 from otel_qtap.telemetry.limits import AttributeLimits, SpanLimits
 from otel_qtap.telemetry.logs import LogEncoder
 from otel_qtap.telemetry.observables import Observables
+from otel_qtap.telemetry.openmetrics import render_openmetrics
 from otel_qtap.telemetry.otlp.requests import Group, Signal, instrumentation_scope
 from otel_qtap.telemetry.otlp.sender import Backoff
 from otel_qtap.telemetry.otlp.spool import DEFAULT_SPOOL_BYTES, MemorySpool
@@ -75,15 +76,19 @@ class Telemetry:
         stream: TextIO | None = None,
     ) -> None:
         span_limits = span_limits or SpanLimits()
-        clock = UnixClock()
+        self.clock = UnixClock()
+        """From CLOCK_BOOTTIME to Unix time, for all who must agree with the spans."""
         workloads = Workloads(host)
         self._resource = agent_resource(agent, host)
         scope = instrumentation_scope(names.SCOPE_PREFIX + names.AGENT_SCOPE, __version__)
         self._agent_group = Group(resource_message(self._resource), scope, names.SCHEMA_URL)
-        self._spans = SpanEncoder(limits=span_limits, workloads=workloads, clock=clock)
-        self._uploads = UploadEncoder(limits=span_limits, clock=clock)
+        self._spans = SpanEncoder(limits=span_limits, workloads=workloads, clock=self.clock)
+        self._uploads = UploadEncoder(limits=span_limits, clock=self.clock)
         self._events = LogEncoder(
-            limits=log_limits or AttributeLimits(), workloads=workloads, agent=self._agent_group, clock=clock
+            limits=log_limits or AttributeLimits(),
+            workloads=workloads,
+            agent=self._agent_group,
+            clock=self.clock,
         )
         self._unsampled = 0
         self._outlets: dict[Signal, Outlet] = {}
@@ -104,7 +109,10 @@ class Telemetry:
                 )
         self._pipelines = {
             signal: SignalPipeline(
-                signal=signal, limits=output.batch, outlet=self._outlets[signal], on_schedule=clock.anchor
+                signal=signal,
+                limits=output.batch,
+                outlet=self._outlets[signal],
+                on_schedule=self.clock.anchor,
             )
             for signal, output in ((Signal.TRACES, traces), (Signal.LOGS, logs))
             if signal in self._outlets
@@ -147,10 +155,13 @@ class Telemetry:
         if self._logs is not None:
             self._logs.append(*self._events.connection_closed(context, timestamp_ns, reason, egress, ingress))
 
-    def lost(self, reason: str, lost_bytes: int, lost_events: int) -> None:
-        """Export that captured data did not reach the pipeline. Call this once per interval and reason."""
+    def lost(self, reason: str, lost_events: int, lost_bytes: int | None = None) -> None:
+        """Export that captured data did not reach the pipeline; call once per interval and reason.
+
+        ``lost_bytes`` None: how many is not known.
+        """
         if self._logs is not None:
-            self._logs.append(*self._events.lost(reason, lost_bytes, lost_events))
+            self._logs.append(*self._events.lost(reason, lost_events, lost_bytes))
 
     def start(self) -> None:
         """Start the exporters' threads."""
@@ -174,6 +185,15 @@ class Telemetry:
         return all(pipeline.is_running for pipeline in self._pipelines.values()) and all(
             outlet.is_running for outlet in self._outlets.values()
         )
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every signal's collector took the last request; per signal in ``statistics``."""
+        return all(outlet.statistics().healthy for outlet in self._outlets.values())
+
+    def openmetrics(self) -> str:
+        """Return the present values of all ``observables`` as OpenMetrics text."""
+        return render_openmetrics(self.observables)
 
     def flush(self, timeout_seconds: float = _FLUSH_SECONDS) -> bool:
         """Send what is queued now; return whether all was settled in time."""

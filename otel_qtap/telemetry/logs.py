@@ -104,13 +104,14 @@ class LogEncoder:
                 ),
             )
 
-    def lost(self, reason: str, lost_bytes: int, lost_events: int) -> tuple[Group, bytes]:
+    def lost(self, reason: str, lost_events: int, lost_bytes: int | None) -> tuple[Group, bytes]:
         """Captured data did not reach the pipeline."""
         attributes: Attributes = {
             names.CAPTURE_LOST_REASON: reason,
-            names.CAPTURE_LOST_BYTES: lost_bytes,
             names.CAPTURE_LOST_EVENTS: lost_events,
         }
+        if lost_bytes is not None:
+            attributes[names.CAPTURE_LOST_BYTES] = lost_bytes
         return self._agent, self._event(names.EVENT_CAPTURE_LOST, SEVERITY_WARN, None, attributes)
 
     def _workload_group(self, context: ConnectionContext, scope: str) -> Group:

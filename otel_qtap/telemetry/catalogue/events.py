@@ -92,6 +92,6 @@ EVENT_ATTRIBUTES = (
     Attribute(names.FINDING_CATEGORY, "string", names.EVENT_SENSITIVE_DATA_FOUND, "What kind of data it is."),
     Attribute(names.FINDING_COUNT, "int", names.EVENT_SENSITIVE_DATA_FOUND, "How often it was found."),
     Attribute(names.CAPTURE_LOST_REASON, "string", names.EVENT_CAPTURE_LOST, "Why, e.g. `ring_full`."),
-    Attribute(names.CAPTURE_LOST_BYTES, "int", names.EVENT_CAPTURE_LOST, "Plaintext bytes lost."),
+    Attribute(names.CAPTURE_LOST_BYTES, "int", names.EVENT_CAPTURE_LOST, "Plaintext bytes lost, if known."),
     Attribute(names.CAPTURE_LOST_EVENTS, "int", names.EVENT_CAPTURE_LOST, "Kernel events lost."),
 )

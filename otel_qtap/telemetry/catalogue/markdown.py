@@ -71,7 +71,7 @@ def render() -> str:
             "Attributes that spans do not have:\n",
             _attributes(EVENT_ATTRIBUTES),
             "## Metrics\n",
-            "Of the agent itself: over OTLP, and as OpenMetrics text at `/metrics` (dots become underscores).\n",
+            "Of the agent itself: over OTLP, and as OpenMetrics at `/metrics`, where dots are underscores.\n",
             _table(
                 ("Name", "Instrument", "Unit", "Attributes", "What it counts"),
                 (
