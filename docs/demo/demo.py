@@ -72,7 +72,7 @@ def running_shop(directory: Path) -> Iterator[int]:
          "-addext", "subjectAltName=DNS:localhost", "-out", certificate, "-keyout", key],
         check=True, capture_output=True,
     )  # fmt: skip
-    command = [sys.executable, HERE / "shop.py", certificate, key]
+    command: list[str | Path] = [sys.executable, HERE / "shop.py", certificate, key]
     shop = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert shop.stdout is not None
@@ -189,7 +189,7 @@ def is_ready(agent: "subprocess.Popen[bytes]", health: str, directory: Path) -> 
         raise DemoError(f"The agent ended with exit code {agent.returncode}:\n{log_tail(directory)}")
     try:
         with urllib.request.urlopen(f"http://{health}/readyz", timeout=2) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
