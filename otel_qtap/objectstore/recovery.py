@@ -5,12 +5,14 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from otel_qtap.model.trace import SpanTarget
 from otel_qtap.objectstore.members import read_members
 from otel_qtap.objectstore.segment import (
     FILE_OVERHEAD,
     MANIFEST_SUFFIX,
     OPEN_SUFFIX,
     SEALED_SUFFIX,
+    SPAN_BYTES,
     SealedSegment,
     SegmentManifest,
     read_manifest,
@@ -55,19 +57,26 @@ def recover_segments(directory: Path) -> Recovered:
 
 def _take(path: Path) -> SealedSegment | None:
     segment_id = path.name.removesuffix(SEALED_SUFFIX)
-    manifest = _manifest(path, segment_id)
-    if manifest is None:
+    found = _manifest(path, segment_id)
+    if found is None:
         return None
+    manifest, spans = found
     size = path.stat().st_size
-    return SealedSegment(manifest=manifest, directory=path.parent, size=size, disk_bytes=size + FILE_OVERHEAD)
+    return SealedSegment(
+        manifest=manifest,
+        directory=path.parent,
+        size=size,
+        disk_bytes=size + len(spans) * SPAN_BYTES + FILE_OVERHEAD,
+    )
 
 
 def _repair(path: Path) -> SealedSegment | None:
     """Cut off what a crash left unfinished and find the spans again, in the records themselves."""
     segment_id = path.name.removesuffix(OPEN_SUFFIX)
-    manifest = _manifest(path, segment_id)
-    if manifest is None:
+    found = _manifest(path, segment_id)
+    if found is None:
         return None
+    manifest, _ = found
     size = 0
     records = 0
     spans: dict[bytes, None] = {}
@@ -85,14 +94,13 @@ def _repair(path: Path) -> SealedSegment | None:
     return seal_file(path.parent, manifest, size=size, records=records, spans=b"".join(spans))
 
 
-def _manifest(path: Path, segment_id: str) -> SegmentManifest | None:
+def _manifest(path: Path, segment_id: str) -> tuple[SegmentManifest, tuple[SpanTarget, ...]] | None:
     try:
-        manifest, _ = read_manifest(path.parent, segment_id)
+        return read_manifest(path.parent, segment_id)
     except (OSError, ValueError):
         logger.warning("segment %s has no readable manifest, so nothing can refer to it: removed", segment_id)
         path.unlink()
         return None
-    return manifest
 
 
 def _span(record: bytes) -> bytes | None:
