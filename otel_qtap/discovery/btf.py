@@ -75,12 +75,11 @@ class Btf:
             raise CaptureError("BTF: too short") from None
         if magic != _MAGIC or version != 1 or types_size % 4:
             raise CaptureError("BTF: not little-endian BTF of version 1")
-        start = header + types
-        self._words = array("I", blob[start : start + types_size])
-        start = header + strings
-        self._strings = blob[start : start + strings_size]
-        if 4 * len(self._words) != types_size or len(self._strings) != strings_size:
+        words = blob[header + types :][:types_size]
+        self._strings = blob[header + strings :][:strings_size]
+        if len(words) != types_size or len(self._strings) != strings_size:
             raise CaptureError("BTF: cut off")
+        self._words = array("I", words)
         self._places = self._index()
 
     def _index(self) -> list[int]:

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otel_qtap.discovery.elf import ElfError, FileIdentity
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.plan import SiteKind
+
+# Makes one TLS object and reads its role and type as the BPF programs do.
+READ_ROLES = """
+import ctypes, json, sys
+libssl, offset = sys.argv[1], int(sys.argv[2])
+for libcrypto in sys.argv[3:]:
+    ctypes.CDLL(libcrypto, ctypes.RTLD_GLOBAL)
+lib = ctypes.CDLL(libssl)
+pointer = ctypes.c_void_p
+for name in ("TLS_method", "SSL_CTX_new", "SSL_new"):
+    getattr(lib, name).restype = pointer
+context = pointer(lib.SSL_CTX_new(pointer(lib.TLS_method())))
+ssl = lib.SSL_new(context)
+read = lambda at: ctypes.c_uint32.from_address(ssl + at).value
+roles = []
+for set_state in (lib.SSL_set_accept_state, lib.SSL_set_connect_state):
+    set_state(pointer(ssl))
+    roles.append(read(offset))
+print(json.dumps([roles, read(0)]))
+"""
+
+
+def roles_of(libssl: Path, offset: int) -> tuple[list[int], int]:
+    libcrypto = [str(path) for path in libssl.parent.glob("libcrypto-*")]
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ROLES, str(libssl), str(offset), *libcrypto],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    roles, kind = json.loads(done.stdout)
+    return roles, kind
+
+
+def check_role(libssl: Path, *, typed: bool) -> None:
+    plan = LibraryLocator(None).locate(str(libssl))
+    assert plan.role_offset is not None
+    roles, kind = roles_of(libssl, plan.role_offset)
+    assert roles == [1, 0]  # server, then client
+    assert (plan.role.type_offset is not None) is typed
+    if typed:
+        assert kind == 0
+
+
+def test_the_role_of_a_live_object_is_where_the_plan_says(system_libssl):
+    check_role(system_libssl, typed=LibraryLocator(None).locate(str(system_libssl)).release >= "3.2")
+
+
+@pytest.mark.parametrize(("wheel", "typed"), [("psycopg2-binary", True), ("pymssql", False)])
+def test_the_role_of_a_live_object_of_another_release(wheel, typed, wheel_libssl):
+    check_role(wheel_libssl(wheel), typed=typed)
+
+
+def test_a_plan_says_what_file_it_is_for(system_libssl):
+    plan = LibraryLocator(None).locate(str(system_libssl))
+    status = system_libssl.stat()
+    assert plan.path == str(system_libssl)
+    assert plan.identity == FileIdentity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    assert (plan.library, len(plan.build_id)) == ("openssl", 40)
+
+
+def test_a_file_that_is_no_library_is_refused_with_a_reason(tmp_path, make_elf):
+    path = tmp_path / "libssl.so"
+    path.write_bytes(make_elf({"PR_Read": b"\xc3"}))
+    plan = LibraryLocator(None).locate(str(path))
+    assert plan.sites == ()
+    assert "SSL_read" in plan.refusals[0].reason
+    path.write_bytes(b"not ELF")
+    with pytest.raises(ElfError):
+        LibraryLocator(None).locate(str(path))
+
+
+def test_classic_sites_are_neither_taken_from_the_cache_nor_kept_there(system_libssl, tmp_path):
+    LibraryLocator(tmp_path).locate(str(system_libssl))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    plan = LibraryLocator(tmp_path, force_classic=True).locate(str(system_libssl))
+    assert {site.kind for site in plan.sites} == {SiteKind.CLASSIC}
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {site.kind for site in LibraryLocator(tmp_path).locate(str(system_libssl)).sites} == {
+        SiteKind.PAIR
+    }
+
+
+def test_a_remembered_plan_is_the_same_and_needs_no_disassembler(system_libssl, tmp_path):
+    first = LibraryLocator(tmp_path).locate(str(system_libssl))
+    code = (
+        "import sys; from pathlib import Path; from otel_qtap.discovery.libraries import LibraryLocator;"
+        f"print(LibraryLocator(Path({str(tmp_path)!r})).locate({str(system_libssl)!r}));"
+        "assert 'capstone' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert done.stdout.strip() == str(first)

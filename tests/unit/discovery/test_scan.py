@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.scan import LibraryScanner, process_ids
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="map_files and mounts need root")
+
+LOAD = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print(flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., int]]:
+    """Start a process that loads a library and stays; gives its pid once the library is mapped."""
+    running = []
+
+    def start(library: Path | str, *prefix: str) -> int:
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", LOAD, str(library)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        running.append(process)
+        assert process.stdout.readline() == b"\n"
+        return process.pid
+
+    yield start
+    for process in running:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def library(system_libssl, tmp_path) -> Path:
+    path = tmp_path / "libssl-0badf00d.so.3"
+    shutil.copy(system_libssl, path)
+    return path
+
+
+@pytest.fixture
+def scanner() -> LibraryScanner:
+    return LibraryScanner(LibraryLocator(None))
+
+
+def of(plans, inode: int):
+    return [plan for plan in plans if plan.identity.inode == inode]
+
+
+def test_libraries_on_disk_are_planned_once(system_libssl, scanner):
+    inode = system_libssl.stat().st_ino
+    (plan,) = of(scanner.ahead_of_need(), inode)
+    assert plan.sites
+    assert scanner.ahead_of_need() == ()
+    scanner.forget(plan)
+    assert len(of(scanner.ahead_of_need(), inode)) == 1
+
+
+def test_a_running_process_is_found_with_its_library(library, scanner, start):
+    pids = {start(library), start(library)}
+    result = scanner.mapped_now()
+    assert pids <= result.processes
+    (plan,) = of(result.plans, library.stat().st_ino)
+    assert plan.sites
+    again = scanner.mapped_now()
+    assert pids <= again.processes
+    assert not of(again.plans, library.stat().st_ino)
+
+
+def test_a_process_without_a_library_is_not_among_them(scanner, start):
+    pid = start("libc.so.6")
+    result = scanner.mapped_now()
+    assert pid not in result.processes
+    assert pid in process_ids()
+
+
+def test_a_notice_about_one_process_is_answered_once(library, scanner, start):
+    pid = start(library)
+    (plan,) = of(scanner.inspect_mapping(pid), library.stat().st_ino)
+    assert plan.sites
+    assert not of(scanner.inspect_mapping(pid), library.stat().st_ino)
+
+
+def test_a_notice_about_a_process_that_is_gone_is_answered_by_nothing(scanner):
+    assert scanner.inspect_mapping(2**22 + 1) == ()
+
+
+def test_an_upgraded_file_is_another_file(library, system_libssl, scanner, start):
+    start(library)
+    old = library.stat().st_ino
+    assert of(scanner.mapped_now().plans, old)
+    fresh = library.with_name("libssl.new")
+    shutil.copy(system_libssl, fresh)
+    fresh.rename(library)
+    start(library)
+    assert [plan.identity.inode for plan in of(scanner.mapped_now().plans, library.stat().st_ino)]
+    assert library.stat().st_ino != old
+
+
+@needs_root
+def test_a_deleted_file_is_reached_through_the_process(library, scanner, start):
+    pid = start(library)
+    inode = library.stat().st_ino
+    library.unlink()
+    (plan,) = of(scanner.inspect_mapping(pid), inode)
+    assert plan.path.startswith(f"/proc/{pid}/map_files/")
+    assert plan.sites
+
+
+@needs_root
+def test_a_file_in_another_mount_namespace_is_reached_through_the_process(library, scanner, start, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    script = f'mount -t tmpfs tmpfs {hidden} && cp {library} {hidden}/libssl.so.3 && exec "$@"'
+    pid = start(hidden / "libssl.so.3", "unshare", "--mount", "sh", "-c", script, "-")
+    assert not (hidden / "libssl.so.3").exists()
+    plans = scanner.inspect_mapping(pid)
+    assert [bool(plan.sites) for plan in plans] == [True]
+
+
+@needs_root
+def test_containers_of_one_image_share_one_plan(library, scanner, start, tmp_path):
+    pids = []
+    for number in range(2):
+        root = tmp_path / f"container-{number}"
+        root.mkdir()
+        # The upper layers need a file system of their own: tmp_path may itself be an overlay.
+        script = (
+            f"mount -t tmpfs tmpfs {root} && mkdir {root}/u {root}/w {root}/m && "
+            f"mount -t overlay -o lowerdir={tmp_path}/image,upperdir={root}/u,workdir={root}/w o {root}/m && "
+            'exec "$@"'
+        )
+        (tmp_path / "image").mkdir(exist_ok=True)
+        if number == 0:
+            library.rename(tmp_path / "image" / library.name)
+        pids.append(start(root / "m" / library.name, "unshare", "--mount", "sh", "-c", script, "-"))
+    first, second = (scanner.inspect_mapping(pid) for pid in pids)
+    assert [bool(plan.sites) for plan in first] == [True]
+    assert second == ()
+    scanner.forget(first[0])
+    assert len(scanner.inspect_mapping(pids[1])) == 1
