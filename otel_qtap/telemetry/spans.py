@@ -10,7 +10,7 @@ from typing import Final
 
 from otel_qtap.model.exchange import Attributes, SpanKind
 from otel_qtap.model.identity import ConnectionContext, ConnectionId
-from otel_qtap.model.record import ObjectRef, Record
+from otel_qtap.model.record import Record
 from otel_qtap.model.trace import SpanTarget
 from otel_qtap.telemetry import names
 from otel_qtap.telemetry.clock import UnixClock
@@ -19,6 +19,7 @@ from otel_qtap.telemetry.otlp.attributes import (
     LINK_ATTRIBUTES,
     SPAN_ATTRIBUTES,
     AttributeEncoder,
+    number_value,
     string_value,
 )
 from otel_qtap.telemetry.otlp.requests import Group
@@ -37,7 +38,8 @@ from otel_qtap.telemetry.workloads import Workload, Workloads
 # Members of an enum cost a look-up on the class each time they are named.
 _CLIENT: Final = SpanKind.CLIENT
 _SERVER: Final = SpanKind.SERVER
-_INTERNAL: Final = SpanKind.INTERNAL
+_NO_TRACE: Final = bytes(16)
+_NO_SPAN: Final = bytes(8)
 _STORE_DISABLED: Final = "store_disabled"
 _REMEMBERED_CONNECTIONS: Final = 8192
 _UPLOAD_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_SAMPLED
@@ -66,34 +68,51 @@ class SpanEncoder:
         self._attributes = AttributeEncoder(SPAN_ATTRIBUTES, value_length=self._value_length)
         self._link_attributes = AttributeEncoder(LINK_ATTRIBUTES, value_length=self._value_length)
         self._connections: dict[ConnectionId, _Connection] = {}
-        self._observed_kind = self._link_attributes.fragment(names.LINK_KIND, "observed_context")
+        # What nearly every span needs, encoded once.
+        fragment, link_fragment = self._attributes.fragment, self._link_attributes.fragment
+        self._client_side = fragment(names.CAPTURE_SIDE, "client")
+        self._server_side = fragment(names.CAPTURE_SIDE, "server")
+        self._complete = fragment(names.CAPTURE_COMPLETE, True)
+        self._request_part = fragment(names.PAYLOAD_PART, "request")
+        self._response_part = fragment(names.PAYLOAD_PART, "response")
+        self._pending = fragment(names.PAYLOAD_STATUS, "pending")
+        self._payload_kind = link_fragment(names.LINK_KIND, "payload")
+        self._observed_kind = link_fragment(names.LINK_KIND, "observed_context")
         self.links_refused = 0
         """Links that pointed nowhere or into the span's own trace, ever."""
 
     def encode(self, record: Record) -> tuple[Group, bytes]:
         """Return the span of ``record``, framed, and the group it belongs to."""
         identity = record.identity
-        connection = self._connection(record.connection)
+        connection = self._connections.get(record.connection.id)
+        if connection is None or connection.context is not record.connection:
+            connection = self._remember(record.connection)
         workload = connection.workload
-        kind = record.kind
-        fragment = self._attributes.fragment
-        parts = self._attributes.fragments(record.attributes)
+        attributes = self._attributes
+        parts = attributes.fragments(record.attributes)
         if record.error_type and names.ERROR_TYPE not in record.attributes:
-            parts.append(fragment(names.ERROR_TYPE, record.error_type))
+            parts.append(attributes.fragment(names.ERROR_TYPE, record.error_type))
         parts += connection.fragments
-        if kind is not _INTERNAL:
-            parts.append(fragment(names.CAPTURE_SIDE, "client" if kind is _CLIENT else "server"))
-        if record.incomplete:
-            parts.append(fragment(names.CAPTURE_COMPLETE, False))
-            parts.append(fragment(names.CAPTURE_INCOMPLETE_REASON, tuple(record.incomplete)))
+        kind = record.kind
+        if kind is _CLIENT:
+            otlp_kind = KIND_CLIENT
+            parts.append(self._client_side)
+        elif kind is _SERVER:
+            otlp_kind = KIND_SERVER
+            parts.append(self._server_side)
         else:
-            parts.append(fragment(names.CAPTURE_COMPLETE, True))
+            otlp_kind = KIND_INTERNAL
+        if record.incomplete:
+            parts.append(attributes.fragment(names.CAPTURE_COMPLETE, False))
+            parts.append(attributes.fragment(names.CAPTURE_INCOMPLETE_REASON, tuple(record.incomplete)))
+        else:
+            parts.append(self._complete)
         links: list[bytes] = []
-        if record.request_ref is not None or record.response_ref is not None:
+        if record.response_ref is not None or record.request_ref is not None:
             self._add_payload(record, parts, links)
         elif record.refused and record.refused != _STORE_DISABLED:
-            parts.append(fragment(names.PAYLOAD_STATUS, "dropped"))
-            parts.append(fragment(names.PAYLOAD_DROP_REASON, record.refused))
+            parts.append(attributes.fragment(names.PAYLOAD_STATUS, "dropped"))
+            parts.append(attributes.fragment(names.PAYLOAD_DROP_REASON, record.refused))
         if identity.link is not None and self._may_link(record, identity.link):
             links.append(self._link(identity.link, [self._observed_kind], _OBSERVED_LINK_FLAGS))
         dropped_attributes = len(parts) - self._attribute_count
@@ -104,6 +123,7 @@ class SpanEncoder:
             del links[self._link_count :]
         offset_ns = self._clock.offset_ns
         start_unix_ns = record.start_ns + offset_ns
+        end_unix_ns = record.end_ns + offset_ns
         flags = FLAG_HAS_IS_REMOTE | identity.trace_flags & 0xFF
         return (
             workload.groups.get(record.protocol) or self._workloads.group(workload, record.protocol),
@@ -111,17 +131,17 @@ class SpanEncoder:
                 trace_id=identity.trace_id,
                 span_id=identity.span_id,
                 name=record.name,
-                kind=KIND_CLIENT if kind is _CLIENT else KIND_SERVER if kind is _SERVER else KIND_INTERNAL,
+                kind=otlp_kind,
                 start_unix_ns=start_unix_ns,
-                end_unix_ns=max(start_unix_ns, record.end_ns + offset_ns),
+                end_unix_ns=end_unix_ns if end_unix_ns > start_unix_ns else start_unix_ns,
                 attributes=parts,
                 flags=flags | FLAG_IS_REMOTE if identity.parent_is_remote else flags,
                 parent_span_id=identity.parent_span_id,
                 trace_state=identity.trace_state,
                 is_error=record.is_error,
                 links=links,
-                dropped_attributes=max(0, dropped_attributes),
-                dropped_links=max(0, dropped_links),
+                dropped_attributes=dropped_attributes if dropped_attributes > 0 else 0,
+                dropped_links=dropped_links if dropped_links > 0 else 0,
             ),
         )
 
@@ -132,30 +152,33 @@ class SpanEncoder:
         description says of them, the stored record says too.
         """
         request, response = record.request_ref, record.response_ref
-        main, part = (request, "request") if response is None else (response, "response")
+        main = response or request
         assert main is not None
         fragment = self._attributes.fragment
-        with_value = self._attributes.of_string_value
+        framed = self._attributes.framed
         uri = self._string(main.uri)
         sha256 = self._string(main.sha256)
+        size = number_value(main.size)
+        offset = number_value(main.offset)
+        length = number_value(main.length)
         if record.protocol == "http":
             if request is not None:
-                parts.append(
-                    with_value(
-                        names.REQUEST_CONTENT_REF, uri if main is request else self._string(request.uri)
-                    )
-                )
+                request_uri = self._string(request.uri) if response is not None else uri
+                parts.append(framed(names.REQUEST_CONTENT_REF, request_uri))
             if response is not None:
-                parts.append(with_value(names.RESPONSE_CONTENT_REF, uri))
+                parts.append(framed(names.RESPONSE_CONTENT_REF, uri))
         parts += (
-            with_value(names.PAYLOAD_URI, uri),
-            fragment(names.PAYLOAD_PART, part),
-            fragment(names.PAYLOAD_STATUS, "pending"),
-            fragment(names.PAYLOAD_SIZE, main.size),
-            fragment(names.PAYLOAD_CAPTURED_SIZE, main.captured_size),
-            with_value(names.PAYLOAD_SHA256, sha256),
-            fragment(names.PAYLOAD_OFFSET, main.offset),
-            fragment(names.PAYLOAD_LENGTH, main.length),
+            framed(names.PAYLOAD_URI, uri),
+            self._request_part if response is None else self._response_part,
+            self._pending,
+            framed(names.PAYLOAD_SIZE, size),
+            framed(
+                names.PAYLOAD_CAPTURED_SIZE,
+                size if main.captured_size == main.size else number_value(main.captured_size),
+            ),
+            framed(names.PAYLOAD_SHA256, sha256),
+            framed(names.PAYLOAD_OFFSET, offset),
+            framed(names.PAYLOAD_LENGTH, length),
         )
         if main.content_type:
             parts.append(fragment(names.PAYLOAD_CONTENT_TYPE, main.content_type))
@@ -167,21 +190,19 @@ class SpanEncoder:
             parts.append(fragment(names.PAYLOAD_REDACTED, True))
         upload = record.upload
         if upload is not None and self._may_link(record, upload):
-            links.append(self._link(upload, self._link_fragments(main, uri, sha256), _UPLOAD_LINK_FLAGS))
-
-    def _link_fragments(self, ref: ObjectRef, uri: bytes, sha256: bytes) -> list[bytes]:
-        fragment = self._link_attributes.fragment
-        with_value = self._link_attributes.of_string_value
-        fragments = [
-            with_value(names.PAYLOAD_URI, uri),
-            fragment(names.PAYLOAD_OFFSET, ref.offset),
-            fragment(names.PAYLOAD_LENGTH, ref.length),
-            with_value(names.PAYLOAD_SHA256, sha256),
-            fragment(names.LINK_KIND, "payload"),
-        ]
-        if ref.content_type:
-            fragments.append(fragment(names.PAYLOAD_CONTENT_TYPE, ref.content_type))
-        return fragments
+            framed = self._link_attributes.framed
+            described = [
+                framed(names.PAYLOAD_URI, uri),
+                framed(names.PAYLOAD_OFFSET, offset),
+                framed(names.PAYLOAD_LENGTH, length),
+                framed(names.PAYLOAD_SHA256, sha256),
+                self._payload_kind,
+            ]
+            if main.content_type:
+                described.append(
+                    self._link_attributes.fragment(names.PAYLOAD_CONTENT_TYPE, main.content_type)
+                )
+            links.append(self._link(upload, described, _UPLOAD_LINK_FLAGS))
 
     def _may_link(self, record: Record, target: SpanTarget) -> bool:
         """Whether a link to ``target`` does good.
@@ -189,12 +210,13 @@ class SpanEncoder:
         Jaeger deletes links to an empty context with a warning on the span, and takes a link into the
         span's own trace for its parent.
         """
+        trace_id, span_id = target.trace_id, target.span_id
         if (
-            target.trace_id != record.identity.trace_id
-            and len(target.trace_id) == 16
-            and len(target.span_id) == 8
-            and any(target.trace_id)
-            and any(target.span_id)
+            trace_id != record.identity.trace_id
+            and len(trace_id) == 16
+            and len(span_id) == 8
+            and trace_id != _NO_TRACE
+            and span_id != _NO_SPAN
         ):
             return True
         self.links_refused += 1
@@ -213,10 +235,7 @@ class SpanEncoder:
     def _string(self, text: str) -> bytes:
         return string_value(text if self._value_length is None else text[: self._value_length])
 
-    def _connection(self, context: ConnectionContext) -> _Connection:
-        known = self._connections.get(context.id)
-        if known is not None and known.context is context:
-            return known
+    def _remember(self, context: ConnectionContext) -> _Connection:
         workload = self._workloads.of(context.facts)
         attributes: Attributes = {
             **workload.attributes,

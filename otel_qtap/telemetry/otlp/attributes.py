@@ -36,6 +36,12 @@ def string_value(text: str) -> bytes:
     return b"\x12%b\x0a%b%b" % (varint(size + 1 + len(length)), length, encoded)
 
 
+def number_value(number: int) -> bytes:
+    """Encode KeyValue.value with a non-negative integer in it."""
+    encoded = varint(number)
+    return b"\x12%c\x18%b" % (len(encoded) + 1, encoded)
+
+
 def _any_value(value: AttributeValue, value_length: int | None) -> bytes:
     kind = type(value)
     if isinstance(value, str):
@@ -73,7 +79,7 @@ class AttributeEncoder:
         if cached is not None:
             return cached
         any_value = _any_value(value, self.value_length)
-        framed = self._frame(key, b"\x12%b%b" % (varint(len(any_value)), any_value))
+        framed = self.framed(key, b"\x12%b%b" % (varint(len(any_value)), any_value))
         # 0.0 and -0.0 are equal too: floats, which are rare, are not kept.
         if not isinstance(value, float) and (not isinstance(value, str) or len(value) <= _CACHED_LENGTH):
             if len(self._fragments) >= _CACHED_FRAGMENTS:
@@ -81,11 +87,11 @@ class AttributeEncoder:
             self._fragments[cache_key] = framed
         return framed
 
-    def of_string_value(self, key: str, value: bytes) -> bytes:
-        """Return the framed KeyValue of what ``string_value`` made: one long string under several keys."""
-        return self._frame(key, value)
+    def framed(self, key: str, value: bytes) -> bytes:
+        """Return the framed KeyValue of what ``string_value`` or ``number_value`` made.
 
-    def _frame(self, key: str, value: bytes) -> bytes:
+        For values that are used several times or not worth remembering.
+        """
         head = self._keys.get(key)
         if head is None:
             encoded = utf8(key)
