@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from otel_qtap.settings.endpoints import GENERIC_PREFIX
 from otel_qtap.settings.model import QtapVariables
 from otel_qtap.settings.otel import SIGNALS, OtlpVariables, StandardVariables
-from otel_qtap.settings.values import Secret, Wants
+from otel_qtap.settings.values import LARGEST, Secret, Wants
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,16 @@ class Variable:
         words = _words(self.info.annotation)
         if not kind and words:
             return "one of " + ", ".join(words)
-        kind = kind or _kind(self.info.annotation)
+        kind = kind or ("a number" if self.info.annotation is float else "text")
         least = _bound(self.info, "ge")
         above = _bound(self.info, "gt")
         most = _bound(self.info, "le")
+        if most == LARGEST:
+            most = None
         if above is not None:
-            kind += f", above {above}"
-        if least is not None and most is not None:
-            kind += f", from {least} to {most}"
-        elif least is not None:
-            kind += f", at least {least}"
+            return f"{kind}, above {above}" + (f" and at most {most}" if most is not None else "")
+        if least is not None:
+            return f"{kind}, from {least} to {most}" if most is not None else f"{kind}, at least {least}"
         return kind
 
 
@@ -96,13 +96,3 @@ def _words(annotation: object) -> tuple[str, ...]:
     if get_origin(annotation) is Literal:
         return tuple(word for word in get_args(annotation) if word)
     return ()
-
-
-def _kind(annotation: object) -> str:
-    members = [member for member in get_args(annotation) if member is not type(None)]
-    match members[0] if members else annotation:
-        case type() as plain if plain is int:
-            return "a whole number"
-        case type() as plain if plain is float:
-            return "a number"
-    return "text"

@@ -17,6 +17,7 @@ from otel_qtap.settings.values import (
     AbsolutePaths,
     Bytes,
     CommaList,
+    Count,
     Flag,
     HeaderNames,
     HostPort,
@@ -202,11 +203,14 @@ class Trace(Room):
     ignore_parent_sampling: Flag = Field(
         False, description="Export spans, in a new trace, also where the caller decided against sampling."
     )
-    adoption_limit: int = Field(
+    adoption_limit: Count = Field(
         100, ge=1, description="Spans that may join one observed parent before a new trace is started."
     )
     adoption_seconds: float = Field(
-        60.0, gt=0, description="Time for which one observed parent is joined before a new trace is started."
+        60.0,
+        gt=0,
+        le=86_400,
+        description="Time for which one observed parent is joined before a new trace is started.",
     )
 
 

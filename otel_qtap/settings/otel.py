@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otel_qtap.settings.values import (
     CommaList,
+    Count,
     ExistingFile,
     Flag,
     HeaderFields,
@@ -79,45 +80,45 @@ class StandardVariables(BaseSettings):
     bsp_export_timeout: Milliseconds = Field(
         30000, ge=0, description="Longest time to export a batch of spans."
     )
-    bsp_max_queue_size: int = Field(
+    bsp_max_queue_size: Count = Field(
         2048, ge=1, description="Spans held for export; more are dropped and counted."
     )
-    bsp_max_export_batch_size: int = Field(512, ge=1, description="Spans per batch.")
+    bsp_max_export_batch_size: Count = Field(512, ge=1, description="Spans per batch.")
     blrp_schedule_delay: Milliseconds = Field(
         1000, ge=0, description="Longest wait of a log event for its batch."
     )
     blrp_export_timeout: Milliseconds = Field(
         30000, ge=0, description="Longest time to export a batch of log events."
     )
-    blrp_max_queue_size: int = Field(
+    blrp_max_queue_size: Count = Field(
         2048, ge=1, description="Log events held for export; more are dropped and counted."
     )
-    blrp_max_export_batch_size: int = Field(512, ge=1, description="Log events per batch.")
+    blrp_max_export_batch_size: Count = Field(512, ge=1, description="Log events per batch.")
     metric_export_interval: Milliseconds = Field(
         60000, ge=1, description="Time between two exports of metrics."
     )
     metric_export_timeout: Milliseconds = Field(30000, ge=0, description="Longest time to export metrics.")
 
-    attribute_value_length_limit: int | None = Field(
+    attribute_value_length_limit: Count | None = Field(
         None, ge=0, description="Longest string value of an attribute, in characters; unset means no limit."
     )
-    attribute_count_limit: int = Field(128, ge=0, description="Most attributes of a span or log event.")
-    span_attribute_value_length_limit: int | None = Field(
+    attribute_count_limit: Count = Field(128, ge=0, description="Most attributes of a span or log event.")
+    span_attribute_value_length_limit: Count | None = Field(
         None, ge=0, description="The same for span attributes; unset means the general limit."
     )
-    span_attribute_count_limit: int | None = Field(
+    span_attribute_count_limit: Count | None = Field(
         None, ge=0, description="Most attributes of a span; unset means the general limit."
     )
-    span_event_count_limit: int = Field(128, ge=0, description="Most events of a span.")
-    span_link_count_limit: int = Field(128, ge=0, description="Most links of a span.")
-    event_attribute_count_limit: int = Field(128, ge=0, description="Most attributes of a span event.")
-    link_attribute_count_limit: int = Field(128, ge=0, description="Most attributes of a span link.")
-    logrecord_attribute_value_length_limit: int | None = Field(
+    span_event_count_limit: Count = Field(128, ge=0, description="Most events of a span.")
+    span_link_count_limit: Count = Field(128, ge=0, description="Most links of a span.")
+    event_attribute_count_limit: Count = Field(128, ge=0, description="Most attributes of a span event.")
+    link_attribute_count_limit: Count = Field(128, ge=0, description="Most attributes of a span link.")
+    logrecord_attribute_value_length_limit: Count | None = Field(
         None,
         ge=0,
         description="Longest string value of a log event's attribute; unset means the general limit.",
     )
-    logrecord_attribute_count_limit: int | None = Field(
+    logrecord_attribute_count_limit: Count | None = Field(
         None, ge=0, description="Most attributes of a log event; unset means the general limit."
     )
 

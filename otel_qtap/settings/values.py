@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from otel_qtap.settings.shape import shape
 
@@ -50,6 +50,9 @@ class ProcessSelector(NamedTuple):
 
 SELECTOR_KEYS = ("exe", "comm", "pid", "user", "container")
 STORE_URL_FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, memory: or none:"
+
+LARGEST = 2**31 - 1
+"""Bound of numbers that need none: every timer, queue and socket takes it."""
 
 _BYTE_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 # RFC 9110 section 5.6.2: the characters of a token, which names a header field.
@@ -230,7 +233,8 @@ def _nth(position: int, items: object) -> str:
 
 Bytes = Annotated[int, BeforeValidator(byte_count), Wants("a number of bytes, such as 16777216 or 16MiB")]
 Flag = Annotated[bool, BeforeValidator(flag), Wants("true or false")]
-Milliseconds = Annotated[int, Wants("a whole number of milliseconds")]
+Count = Annotated[int, Field(le=LARGEST), Wants("a whole number")]
+Milliseconds = Annotated[int, Field(le=LARGEST), Wants("a whole number of milliseconds")]
 CommaList = Annotated[tuple[str, ...], BeforeValidator(comma_list), Wants("a comma-separated list")]
 HeaderNames = Annotated[
     tuple[str, ...],

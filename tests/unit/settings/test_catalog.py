@@ -31,7 +31,7 @@ def test_names_of_the_contract_are_there() -> None:
 def test_kinds_are_told_from_the_declaration() -> None:
     wants = {name: variable.wants for name, variable in everything().items()}
 
-    assert wants["OTEL_QTAP_TRACE_ADOPTION_SECONDS"] == "a number, above 0"
+    assert wants["OTEL_QTAP_TRACE_ADOPTION_SECONDS"] == "a number, above 0 and at most 86400"
     assert wants["OTEL_SPAN_LINK_COUNT_LIMIT"] == "a whole number, at least 0"
     assert wants["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] == "a whole number, at least 0"
     assert wants["OTEL_EXPORTER_OTLP_CERTIFICATE"] == "the path of a readable file"

@@ -55,6 +55,11 @@ def test_limits_of_spans_and_log_events_fall_back_to_the_general_ones() -> None:
         ({"OTEL_BLRP_MAX_QUEUE_SIZE": "100"}, "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
         ({"OTEL_METRICS_EXPORTER": "prometheus"}, "one of otlp, console, none"),
         ({"OTEL_SDK_DISABLED": "1"}, "true or false"),
+        ({"OTEL_BSP_SCHEDULE_DELAY": "99999999999"}, "a larger one"),
+        ({"OTEL_SPAN_LINK_COUNT_LIMIT": "99999999999"}, "a larger one"),
+        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "99999999999"}, "a larger one"),
+        ({"OTEL_TRACES_SAMPLER_ARG": "nan"}, "OTEL_TRACES_SAMPLER_ARG"),
+        ({"OTEL_QTAP_TRACE_ADOPTION_SECONDS": "inf"}, "a larger one"),
         ({"OTEL_BSP_SCHEDULE_DELAY": "5s"}, "milliseconds"),
     ],
 )
