@@ -104,12 +104,25 @@ QTAP_INLINE struct qtap_state *qtap_find(u64 handle)
 	return state;
 }
 
+// Where the TLS library says which end it is. Nothing is learnt from an object that is no plain TLS connection.
+QTAP_INLINE u8 qtap_role(u64 handle, u64 cookie)
+{
+	u32 role_offset = (cookie >> 32) & 0xffff, type_offset = cookie >> 48, value = 0;
+
+	if (!role_offset)
+		return QTAP_ROLE_UNKNOWN;
+	if (type_offset && (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + type_offset - 1)) || value))
+		return QTAP_ROLE_UNKNOWN;
+	if (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + role_offset)))
+		return QTAP_ROLE_UNKNOWN;
+	return value ? QTAP_SERVER : QTAP_CLIENT;
+}
+
 QTAP_INLINE struct qtap_state *qtap_find_or_begin(u64 handle, u64 cookie)
 {
 	struct qtap_connection_key key = {};
 	struct qtap_state *state;
 	u64 start_ns;
-	u32 role_offset = cookie >> 32, is_server = 0;
 
 	key.handle = handle;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
@@ -117,9 +130,8 @@ QTAP_INLINE struct qtap_state *qtap_find_or_begin(u64 handle, u64 cookie)
 	state = connections.lookup(&key);
 	if (!state || state->closed || state->connection.process_start_ns != start_ns)
 		state = qtap_begin(&key, start_ns, (cookie >> 16) & 0xff);
-	if (state && role_offset && state->connection.role == QTAP_ROLE_UNKNOWN &&
-	    !bpf_probe_read_user(&is_server, sizeof(is_server), (void *)(handle + role_offset)))
-		state->connection.role = is_server ? QTAP_SERVER : QTAP_CLIENT;
+	if (state && state->connection.role == QTAP_ROLE_UNKNOWN)
+		state->connection.role = qtap_role(handle, cookie);
 	return state;
 }
 

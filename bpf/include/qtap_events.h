@@ -86,8 +86,7 @@ enum qtap_counter {
 	QTAP_LOST_NO_STATE = 4,      // bytes: no room in the connection map
 	QTAP_LOST_CONTROL = 5,       // control events
 	QTAP_LOST_PROCESS = 6,       // process events
-	QTAP_UNMATCHED_RETURNS = 7,  // a TLS call returned whose entry was not seen
-	QTAP_COUNTERS = 8,
+	QTAP_COUNTERS = 7,
 };
 
 // Cookie of a probe site: what the probed function is. Mirrors otel_qtap/probes/spec.py.
@@ -102,4 +101,5 @@ enum qtap_hook {
 };
 enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2 };
 #define QTAP_COOKIE(hook, count, library) ((hook) | (count) << 8 | (library) << 16)
-// Bits 32 and up: offset of the `server` field in the TLS object, 0 when it is not known.
+// Bits 32-47: offset of the `server` field in the TLS object, 0 when it is not known. Bits 48-63: offset plus
+// one of a field that must be 0 for that to hold (the object's type, from OpenSSL 3.2 on), or 0.

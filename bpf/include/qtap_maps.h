@@ -17,7 +17,7 @@ BPF_RINGBUF_OUTPUT(process_ring, QTAP_PROCESS_RING_PAGES);
 BPF_F_TABLE("array", u32, u64, counters, QTAP_COUNTERS, 1024);
 
 // Processes that are never captured: the agent's own, and those that selectors exclude.
-// Key: tgid. Value: its start time. Written by the supervisor. Cleared on exit.
+// Key: tgid. Value: 1. Written by the supervisor, removed when the process exits.
 BPF_HASH(excluded_processes, u32, u64, 16384);
 
 // Executable mappings already reported. Key: the file. Value: 1 seen, 2 a TLS library.

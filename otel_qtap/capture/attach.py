@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Probes and tracepoints, attached and detached.
+
+A probe lives as long as the descriptor that holds it: closing it, also by dying, detaches it.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from otel_qtap.capture.session import KernelSession
+from otel_qtap.capture.syscalls import perf_tracepoint, perf_uprobe, raw_tracepoint, uprobe_multi
+from otel_qtap.errors import CaptureError
+from otel_qtap.probes.spec import Count, Hook
+
+TRACING_DIRECTORIES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe/type")
+
+IO_SYSCALLS = ("read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg")
+
+
+class Site(NamedTuple):
+    """One place in a file. ``cookie`` tells the BPF programs what is there (probes/spec.py)."""
+
+    file_offset: int
+    cookie: int
+    on_return: bool
+    """Whether the return of the function is probed too."""
+
+
+def tracing_directory() -> Path:
+    """Where tracefs is mounted; mounts it when it is not. Raises CaptureError with what to do."""
+    for directory in TRACING_DIRECTORIES:
+        if (directory / "events").is_dir():
+            return directory
+    directory = TRACING_DIRECTORIES[0]
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tracefs", os.fsencode(directory), b"tracefs", 0, None):
+        reason = os.strerror(ctypes.get_errno())
+        raise CaptureError(
+            f"tracefs is not mounted and cannot be mounted at {directory}: {reason}. "
+            f"Mount it on the host: mount -t tracefs tracefs {directory}"
+        )
+    return directory
+
+
+class Tracepoints:
+    """The syscall and scheduler tracepoints that bind sockets and feed discovery."""
+
+    def __init__(self, session: KernelSession) -> None:
+        programs = session.programs
+        events = tracing_directory() / "events" / "syscalls"
+        self._held: list[int] = [raw_tracepoint(programs["qtap_process_exit"], "sched_process_exit")]
+        wanted = [
+            ("mmap", programs["qtap_sys_enter_mmap"]),
+            ("close", programs["qtap_sys_enter_close"]),
+            *((name, programs["qtap_sys_enter_io"]) for name in IO_SYSCALLS),
+        ]
+        for name, program in wanted:
+            try:
+                number = int((events / f"sys_enter_{name}" / "id").read_text())
+                self._held.append(perf_tracepoint(program, number))
+            except OSError as error:
+                raise CaptureError(
+                    f"cannot attach to the tracepoint syscalls/sys_enter_{name}: {error.strerror}. "
+                    "The kernel needs CONFIG_FTRACE_SYSCALLS; the agent needs CAP_PERFMON and CAP_BPF."
+                ) from error
+
+    def detach(self) -> None:
+        """Close them; the last process that holds them detaches (90 ms each)."""
+        _close(self._held)
+
+
+class Probes:
+    """All probes in one file."""
+
+    def __init__(self, session: KernelSession, path: str, sites: Sequence[Site]) -> None:
+        self.path = path
+        self._held: list[int] = []
+        try:
+            if session.attach == "multi":
+                self._attach_multi(session, sites)
+            else:
+                self._attach_perf(session, sites)
+        except OSError as error:
+            self.detach()
+            raise CaptureError(
+                f"cannot probe {path}: {error.strerror} ({errno.errorcode.get(error.errno or 0)})"
+            ) from error
+
+    def _attach_multi(self, session: KernelSession, sites: Sequence[Site]) -> None:
+        # The return link first: a call in flight then leaves no entry without its return.
+        for on_return, program in ((True, "qtap_return"), (False, "qtap_enter")):
+            chosen = [site for site in sites if site.on_return or not on_return]
+            self._held.insert(
+                0,
+                uprobe_multi(
+                    session.programs[program],
+                    self.path,
+                    [site.file_offset for site in chosen],
+                    [site.cookie for site in chosen],
+                    on_return=on_return,
+                ),
+            )
+
+    def _attach_perf(self, session: KernelSession, sites: Iterable[Site]) -> None:
+        pmu_type = int(UPROBE_PMU.read_text())
+        for site in sites:
+            kind = f"{Hook(site.cookie & 0xFF).name}_{Count(site.cookie >> 8 & 0xFF).name}"
+            programs = [("qtap_enter", False)]
+            if site.on_return:
+                programs.insert(0, ("qtap_return", True))
+            for prefix, on_return in programs:
+                self._held.insert(
+                    0,
+                    perf_uprobe(
+                        session.programs[f"{prefix}_{kind}"],
+                        pmu_type,
+                        self.path,
+                        site.file_offset,
+                        on_return=on_return,
+                    ),
+                )
+
+    def detach(self) -> None:
+        """Detach, entries before returns. 50 ms by multi links, 100 ms a site by perf events."""
+        _close(self._held)
+
+
+def _close(descriptors: list[int]) -> None:
+    while descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptors.pop(0))

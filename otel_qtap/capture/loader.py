@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles and loads bpf/ with BCC, passes the descriptors on, and exits; LLVM's memory leaves with it.
+
+Run as a script by the interpreter that has BCC (the distribution's), so this file needs the standard
+library and bcc only, and imports nothing of this package:
+
+    python3 -I loader.py SOCKET_FD
+
+The socket carries one JSON request and one JSON answer:
+    request  {"source", "kernel_headers", "flags": [...], "attach": "multi" | "perf"}
+    answer   {"programs": [...], "maps": [...]} with their descriptors, in that order, or {"error": text}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+EXPECTED_ATTACH_UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI, include/uapi/linux/bpf.h
+
+MAPS = ("data_ring", "control_ring", "process_ring", "counters", "excluded_processes", "known_files")
+
+
+def flatten(path: Path, seen: set[Path] | None = None) -> str:
+    """One text of a unit and its quoted includes: BCC rewrites map accesses in the main file only."""
+    seen = set() if seen is None else seen
+    if path in seen:
+        return ""
+    seen.add(path)
+    lines = [f'#line 1 "{path.name}"']
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        include = re.match(r'#include "(.+)"', line)
+        if include:
+            lines.append(flatten((path.parent / include[1]).resolve(), seen))
+            lines.append(f'#line {number + 1} "{path.name}"')
+        elif line.strip() != "#pragma once":
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def load(request: dict[str, Any]) -> tuple[object, dict[str, int], dict[str, int]]:
+    """Compile and load everything; returns the module, {name: program fd} and {name: map fd}."""
+    os.environ["BCC_KERNEL_SOURCE"] = request["kernel_headers"]
+    from bcc import BPF, lib  # noqa: PLC0415 - BCC reads its environment when it is imported
+
+    flags = list(request["flags"])
+    multi = request["attach"] == "multi"
+    if multi:
+        flags.append("-DQTAP_ATTACH_MULTI=1")
+    module = BPF(text=flatten(Path(request["source"]).resolve()), cflags=flags)
+    programs = {}
+    for index in range(lib.bpf_num_functions(module.module)):
+        name = lib.bpf_function_name(module.module, index).decode()
+        if name.startswith("qtap_sys_enter_"):
+            function = module.load_func(name, BPF.TRACEPOINT)
+        elif name == "qtap_process_exit":
+            function = module.load_func(name, BPF.RAW_TRACEPOINT)
+        elif multi:
+            function = module.load_func(name, BPF.KPROBE, attach_type=EXPECTED_ATTACH_UPROBE_MULTI)
+        else:
+            function = module.load_func(name, BPF.KPROBE)
+        programs[name] = function.fd
+    maps = {name: lib.bpf_table_fd(module.module, name.encode()) for name in MAPS}
+    return module, programs, maps
+
+
+def main() -> int:
+    """Serve one request on the inherited socket."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    request = json.loads(connection.recv(65536))
+    try:
+        module, programs, maps = load(request)
+    except Exception as error:  # BCC raises bare Exceptions; its diagnostics are on stderr already
+        connection.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+        return 1
+    answer = {"programs": list(programs), "maps": list(maps)}
+    socket.send_fds(connection, [json.dumps(answer).encode()], [*programs.values(), *maps.values()])
+    del module
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mirrors of bpf/include/qtap_events.h; tests/bpf/test_layout.py compares them with the compiler's view."""
+
+from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple
+
+
+class Kind(IntEnum):
+    """enum qtap_kind."""
+
+    DATA = 1
+    HANDSHAKE = 2
+    DIRECTION_CLOSED = 3
+    CONNECTION_CLOSED = 4
+    PROCESS_EXITED = 5
+    FILE_MAPPED = 6
+    PROCESS_SEEN = 7
+
+
+CLOSE_REASONS = {1: "ssl_free", 2: "socket_closed", 3: "replaced"}
+HANDSHAKE_SEEN = 1
+
+DATA_HEADER = Struct("<IIQQQII")
+"""kind, direction, timestamp_ns, started_ns, position, size, captured"""
+CONNECTION_HEADER = Struct("<IIQQQQ")
+"""kind, reason, timestamp_ns, started_ns, egress_position, ingress_position"""
+CONNECTION = Struct("<QQQII16s16sHHHBBBB6x16s")
+"""struct qtap_connection"""
+CONNECTION_OFFSET = 40
+CONNECTION_BYTES = CONNECTION.size
+DATA_OFFSET = CONNECTION_OFFSET + CONNECTION_BYTES
+PROCESS = Struct("<IIQQQII16s")
+"""struct qtap_process_event"""
+
+
+class ProcessNotice(NamedTuple):
+    """What the supervisor is told: a process was seen with TLS, mapped a file, or is gone."""
+
+    kind: Kind
+    tgid: int
+    start_time_ns: int
+    timestamp_ns: int
+    inode: int
+    device: int
+    """Kernel form: major << 20 | minor."""
+    user_id: int
+    command: str
+
+
+def process_notice(record: bytes | memoryview, offset: int = 0) -> ProcessNotice:
+    """Decode one record of the process ring."""
+    kind, tgid, start_ns, timestamp_ns, inode, device, uid, command = PROCESS.unpack_from(record, offset)
+    return ProcessNotice(Kind(kind), tgid, start_ns, timestamp_ns, inode, device, uid, text(command))
+
+
+def text(field: bytes) -> str:
+    """A NUL-terminated char array as text; undecodable bytes are replaced."""
+    return field.split(b"\0", 1)[0].decode(errors="replace")

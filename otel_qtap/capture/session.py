@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the loader and keeps what it passed on: descriptors of programs and maps."""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from otel_qtap.capture.syscalls import PAGE_BYTES
+from otel_qtap.errors import CaptureError
+
+LOADER = Path(__file__).with_name("loader.py")
+_PACKAGED = Path(__file__).resolve().parents[1] / "bpf"
+_CHECKOUT = Path(__file__).resolve().parents[2] / "bpf"
+
+
+def bpf_directory() -> Path:
+    """Where the C sources are: inside the installed package, or beside it in a checkout."""
+    return _PACKAGED if (_PACKAGED / "qtap.c").exists() else _CHECKOUT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSession:
+    """Loaded programs and maps, by name, as descriptors of this process."""
+
+    programs: Mapping[str, int]
+    maps: Mapping[str, int]
+    attach: str
+    """``multi`` (uprobe_multi links, kernel >= 6.6) or ``perf`` (perf events)."""
+    data_ring_bytes: int
+    control_ring_bytes: int
+    process_ring_bytes: int
+
+    def close(self) -> None:
+        """Give the programs and maps up; attached probes keep theirs until they are detached."""
+        for descriptor in (*self.programs.values(), *self.maps.values()):
+            os.close(descriptor)
+
+
+class Loading:
+    """A loader at work. Start it early, collect it when its result is needed."""
+
+    CONTROL_RING_BYTES = 128 * PAGE_BYTES
+    PROCESS_RING_BYTES = 16 * PAGE_BYTES
+
+    def __init__(
+        self, *, interpreter: str, offsets: Mapping[str, int], attach: str, data_ring_bytes: int
+    ) -> None:
+        self._attach = attach
+        self._interpreter = interpreter
+        self._data_ring_bytes = data_ring_bytes
+        flags = [f"-D{name}={value}" for name, value in offsets.items()]
+        flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
+        flags.append(f"-DQTAP_MAX_CALL_CHUNKS={max(data_ring_bytes // 65536, 1)}")
+        directory = bpf_directory()
+        request = {
+            "source": str(directory / "qtap.c"),
+            "kernel_headers": str(directory / "kernel"),
+            "flags": flags,
+            "attach": attach,
+        }
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._process = subprocess.Popen(
+                [interpreter, "-I", str(LOADER), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as error:
+            raise CaptureError(
+                f"cannot start {interpreter}: {error.strerror}. OTEL_QTAP_CAPTURE_PYTHON must name an "
+                "interpreter that can import bcc (Debian: python3-bpfcc for /usr/bin/python3)."
+            ) from error
+        finally:
+            theirs.close()
+        self._socket.send(json.dumps(request).encode())
+
+    def result(self) -> KernelSession:
+        """Wait for the loader (about half a second) and take its descriptors over."""
+        message, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 128)
+        self._socket.close()
+        output, _ = self._process.communicate()
+        answer = json.loads(message) if message else {"error": f"exit code {self._process.returncode}"}
+        if "error" in answer:
+            diagnostics = output.decode(errors="replace").strip()
+            raise CaptureError(
+                f"the BPF programs could not be loaded by {self._interpreter}: {answer['error']}\n"
+                f"{diagnostics[-2000:]}\nRun `otel-qtap doctor` to see what this kernel lacks."
+            )
+        programs = dict(zip(answer["programs"], descriptors, strict=False))
+        maps = dict(zip(answer["maps"], descriptors[len(programs) :], strict=True))
+        return KernelSession(
+            programs=programs,
+            maps=maps,
+            attach=self._attach,
+            data_ring_bytes=self._data_ring_bytes,
+            control_ring_bytes=self.CONTROL_RING_BYTES,
+            process_ring_bytes=self.PROCESS_RING_BYTES,
+        )

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bpf(2) and perf_event_open(2): the few commands that this agent needs, on x86-64.
+
+Numbers and layouts: include/uapi/linux/bpf.h and perf_event.h of the kernel.
+"""
+
+import ctypes
+import fcntl
+import os
+import struct
+
+PAGE_BYTES = 4096
+
+_SYS_BPF = 321
+_SYS_PERF_EVENT_OPEN = 298
+_MAP_UPDATE_ELEM = 2
+_MAP_DELETE_ELEM = 3
+_RAW_TRACEPOINT_OPEN = 17
+_LINK_CREATE = 28
+_UPROBE_MULTI = 48
+_UPROBE_MULTI_RETURN = 1
+_IOC_ENABLE = 0x2400
+_IOC_SET_BPF = 0x40042408
+_PERF_TYPE_TRACEPOINT = 2
+_PERF_FLAG_FD_CLOEXEC = 8
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(number: int, *arguments: object) -> int:
+    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
+    return _call(_SYS_BPF, ctypes.c_int(command), buffer, ctypes.c_uint(128))
+
+
+def map_update(map_fd: int, key: bytes, value: bytes) -> None:
+    """Set one element of a map; raises OSError."""
+    k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
+    _bpf(_MAP_UPDATE_ELEM, struct.pack("<IxxxxQQQ", map_fd, ctypes.addressof(k), ctypes.addressof(v), 0))
+
+
+def map_delete(map_fd: int, key: bytes) -> None:
+    """Remove one element of a map; raises OSError (ENOENT when it is not there)."""
+    k = ctypes.create_string_buffer(key, len(key))
+    _bpf(_MAP_DELETE_ELEM, struct.pack("<IxxxxQ", map_fd, ctypes.addressof(k)))
+
+
+def raw_tracepoint(program_fd: int, name: str) -> int:
+    """Attach to a raw tracepoint (needs no tracefs); returns the descriptor that holds it."""
+    text = ctypes.create_string_buffer(name.encode())
+    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", ctypes.addressof(text), program_fd))
+
+
+def uprobe_multi(
+    program_fd: int, path: str, offsets: list[int], cookies: list[int], *, on_return: bool
+) -> int:
+    """One link for many offsets of one file (kernel >= 6.6); returns the descriptor that holds it."""
+    count = len(offsets)
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    places, labels = (ctypes.c_uint64 * count)(*offsets), (ctypes.c_uint64 * count)(*cookies)
+    attributes = struct.pack(
+        "<IIIIQQQQIII",
+        program_fd,
+        0,
+        _UPROBE_MULTI,
+        0,
+        ctypes.addressof(name),
+        ctypes.addressof(places),
+        0,
+        ctypes.addressof(labels),
+        count,
+        _UPROBE_MULTI_RETURN if on_return else 0,
+        0,
+    )
+    return _bpf(_LINK_CREATE, attributes)
+
+
+def _perf_event(kind: int, config: int, config1: int, config2: int, program_fd: int) -> int:
+    # struct perf_event_attr: type, size, config, sample_period, sample_type, read_format, flags,
+    # wakeup_events, bp_type, config1, config2
+    attributes = struct.pack("<IIQQQQQIIQQ", kind, 128, config, 1, 0, 0, 0, 1, 0, config1, config2).ljust(
+        128, b"\0"
+    )
+    buffer = ctypes.create_string_buffer(attributes, 128)
+    flags = ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)
+    # pid -1, cpu 0: a uprobe or tracepoint event with a BPF program fires on every CPU.
+    descriptor = _call(
+        _SYS_PERF_EVENT_OPEN, buffer, ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(-1), flags
+    )
+    try:
+        fcntl.ioctl(descriptor, _IOC_SET_BPF, program_fd)
+        fcntl.ioctl(descriptor, _IOC_ENABLE, 0)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def perf_tracepoint(program_fd: int, tracepoint_id: int) -> int:
+    """Attach to a tracepoint by its tracefs id; returns the descriptor that holds it."""
+    return _perf_event(_PERF_TYPE_TRACEPOINT, tracepoint_id, 0, 0, program_fd)
+
+
+def perf_uprobe(program_fd: int, pmu_type: int, path: str, offset: int, *, on_return: bool) -> int:
+    """Attach to one offset of a file by a perf event; returns the descriptor that holds it.
+
+    ``pmu_type`` is the number in /sys/bus/event_source/devices/uprobe/type.
+    """
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    return _perf_event(pmu_type, int(on_return), ctypes.addressof(name), offset, program_fd)

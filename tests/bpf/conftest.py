@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A kernel session of the tests' own: programs loaded, the system's OpenSSL probed, rings read here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pytest
+
+from otel_qtap.capture.attach import Probes, Site, Tracepoints
+from otel_qtap.capture.decode import Decoder
+from otel_qtap.capture.records import ProcessNotice, process_notice
+from otel_qtap.capture.ring import Counters, RingBuffer
+from otel_qtap.capture.session import KernelSession, Loading
+from otel_qtap.discovery.btf import kernel_offsets
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.model.events import DataCaptured, KernelEvent
+from otel_qtap.model.identity import ConnectionId, Direction
+
+LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
+Event = TypeVar("Event", bound=KernelEvent)
+
+
+@dataclass
+class Tap:
+    """What the probes of one test saw."""
+
+    session: KernelSession
+    data: RingBuffer
+    control: RingBuffer
+    process: RingBuffer
+    counters: Counters
+    events: list[KernelEvent] = field(default_factory=list)
+    notices: list[ProcessNotice] = field(default_factory=list)
+    _decoder: Decoder = field(default_factory=Decoder)
+
+    def read(self) -> None:
+        """Take all that the rings hold: data first, then what was said about connections."""
+        for ring in (self.data, self.control):
+            ring.drain(self._decoder.decode, ring.size)
+        self.events += self._decoder.events
+        self._decoder.events = []
+        self.process.drain(lambda memory, at, _: self.notices.append(process_notice(memory, at)), 1 << 20)
+
+    def of(self, kind: type[Event], pid: int) -> list[Event]:
+        """Events of one kind of one process."""
+        return [
+            event
+            for event in self.events
+            if isinstance(event, kind) and (getattr(event, "connection", None) or event.process).tgid == pid
+        ]
+
+    def streams(self, pid: int) -> dict[tuple[ConnectionId, Direction], bytes]:
+        """What each connection of a process carried; fails on a hole."""
+        found: dict[tuple[ConnectionId, Direction], bytes] = {}
+        for event in sorted(self.of(DataCaptured, pid), key=lambda event: event.position):
+            key = (event.connection, event.direction)
+            assert len(found.setdefault(key, b"")) == event.position, "a hole in the stream"
+            assert len(event.data) == event.size
+            found[key] += event.data
+        return found
+
+
+def new_session(attach: str) -> KernelSession:
+    return Loading(
+        interpreter="/usr/bin/python3", offsets=kernel_offsets(), attach=attach, data_ring_bytes=64 << 20
+    ).result()
+
+
+@pytest.fixture(params=["multi/auto", "multi/classic", "perf/auto"])
+def tap(request: pytest.FixtureRequest) -> Iterator[Tap]:
+    attach, sites = request.param.split("/")
+    yield from _tap(attach, force_classic=sites == "classic")
+
+
+@pytest.fixture
+def multi_tap() -> Iterator[Tap]:
+    yield from _tap("multi", force_classic=False)
+
+
+def _tap(attach: str, *, force_classic: bool) -> Iterator[Tap]:
+    session = new_session(attach)
+    plan = LibraryLocator(None, force_classic=force_classic).locate(LIBSSL)
+    role = (plan.role_offset or 0) << 32
+    tracepoints = Tracepoints(session)
+    probes = Probes(
+        session,
+        LIBSSL,
+        [Site(site.file_offset, site.cookie | role, site.needs_return) for site in plan.sites],
+    )
+    maps = session.maps
+    yield Tap(
+        session=session,
+        data=RingBuffer(maps["data_ring"], session.data_ring_bytes),
+        control=RingBuffer(maps["control_ring"], session.control_ring_bytes),
+        process=RingBuffer(maps["process_ring"], session.process_ring_bytes),
+        counters=Counters(maps["counters"]),
+    )
+    probes.detach()
+    tracepoints.detach()
+    session.close()
