@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel says of itself."""
+
+import os
+
+from otel_qtap.agent.doctor.detached_mount import detached_mount
+from otel_qtap.agent.doctor.host import Host
+from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, skip, warn
+
+OLDEST = (5, 8)
+"""Ring buffers and CAP_BPF came with it."""
+_ONE_LINE = 256
+
+
+def architecture(host: Host) -> Outcome:
+    """Probe sites and system call numbers are known for x86-64 only."""
+    if host.machine == "x86_64":
+        return ok(host.machine)
+    return fail(f"{host.machine} is not supported", remedy="Run the agent on an x86-64 host.")
+
+
+def release(host: Host) -> Outcome:
+    """The kernel's version."""
+    if host.kernel >= OLDEST:
+        return ok(host.release)
+    return fail(
+        f"{host.release} is too old",
+        detail="Ring buffers came with kernel 5.8.",
+        remedy="Run a kernel of at least 5.8; 6.6 or later attaches and detaches probes fastest.",
+    )
+
+
+def lockdown(host: Host) -> Outcome:
+    """Lockdown "confidentiality" forbids BPF to read memory (kernel_lockdown(7))."""
+    try:
+        states = _lockdown_states(host).split()
+    except FileNotFoundError:
+        return ok("none: this kernel has no lockdown")
+    except OSError as error:
+        return skip(f"securityfs cannot be read: {error.strerror}")
+    state = next((word.strip("[]") for word in states if word.startswith("[")), "")
+    if state == "confidentiality":
+        return fail(
+            "confidentiality: BPF programs may not read memory",
+            remedy="Boot with lockdown=integrity, or without lockdown.",
+        )
+    return ok(state or "none")
+
+
+def _lockdown_states(host: Host) -> str:
+    mounted = host.sys / "kernel/security"
+    if any(mounted.iterdir()):
+        return (mounted / "lockdown").read_text()
+    with detached_mount("securityfs") as mount:
+        descriptor = os.open("lockdown", os.O_RDONLY | os.O_CLOEXEC, dir_fd=mount)
+        try:
+            return os.read(descriptor, _ONE_LINE).decode("ascii", "replace")
+        finally:
+            os.close(descriptor)
+
+
+def unprivileged_bpf(host: Host) -> Outcome:
+    """Whether everybody may load BPF programs; the agent does not need that."""
+    try:
+        value = (host.proc / "sys/kernel/unprivileged_bpf_disabled").read_text().strip()
+    except OSError:
+        return skip("this kernel does not tell")
+    if value != "0":
+        return ok("off")
+    return warn(
+        "on: any user of this host may load BPF programs",
+        remedy="The agent does not need it: sysctl kernel.unprivileged_bpf_disabled=2",
+    )
