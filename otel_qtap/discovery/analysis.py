@@ -34,13 +34,13 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
         else:
             refusals.append(Refusal(probe.symbol, "not in this file"))
     role = _role(elf, library, refusals)
-    role_offset = role.offset if role else None
+    role_offset, type_offset = role or (None, None)
     sites = tuple(
         probe_site(
             elf,
             function,
             probe,
-            probe.cookie(library.library_id, role_offset),
+            probe.cookie(library.library_id, role_offset, type_offset),
             force_classic=force_classic,
         )
         for function, probe in chosen

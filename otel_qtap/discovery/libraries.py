@@ -12,6 +12,8 @@ from otel_qtap.discovery.plan_cache import PlanCache
 from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.probes.spec import TlsLibrary
 
+__all__ = ["LibraryLocator", "LibraryPlan"]
+
 
 class LibraryLocator:
     """Makes plans, and remembers them in ``cache_directory`` (None: not at all).

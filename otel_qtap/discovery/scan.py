@@ -87,10 +87,10 @@ class LibraryScanner:
                 plans.append(plan)
         return tuple(plans)
 
-    def forget(self, plan: LibraryPlan) -> None:
+    def forget(self, identity: FileIdentity) -> None:
         """Hand this file out again when it is met next, because it could not be attached to."""
-        self._known.discard(plan.identity)
-        self._known.discard(plan.identity._replace(device=_OVERLAY_DEVICE))
+        self._known.discard(identity)
+        self._known.discard(identity._replace(device=_OVERLAY_DEVICE))
 
     def _path(self, mapping: Mapping) -> str | None:
         """How to open a mapped file from here.

@@ -8,6 +8,9 @@ what they were called for. Its layout is shared with bpf/ and must not change on
 from dataclasses import dataclass
 from enum import IntEnum
 
+_MAX_FIELD = 0xFFFF
+"""Largest value of a 16-bit part of a cookie."""
+
 
 class Hook(IntEnum):
     """What a probed function does to the conversation (cookie bits 0-7)."""
@@ -42,12 +45,18 @@ class ProbeFunction:
     needs_return: bool
     count: Count = Count.RC
 
-    def cookie(self, library_id: int, role_offset: int | None = None) -> int:
+    def cookie(self, library_id: int, role_offset: int | None = None, type_offset: int | None = None) -> int:
         """The value that ``bpf_get_attach_cookie`` returns at this function's sites.
 
-        Bits 32 and up hold the offset of the role in the TLS object, 0 when it is not known.
+        Bits 32-47 hold the offset of the role in the TLS object, 0 when it is not known; bits 48-63
+        the offset, plus one, of a u32 that is 0 in every object that has the role there, 0 when
+        nothing is to be checked. Offsets that do not fit count as not known.
         """
-        return self.hook | self.count << 8 | library_id << 16 | (role_offset or 0) << 32
+        cookie = self.hook | self.count << 8 | library_id << 16
+        type_field = 0 if type_offset is None else type_offset + 1
+        if role_offset is None or role_offset > _MAX_FIELD or type_field > _MAX_FIELD:
+            return cookie
+        return cookie | role_offset << 32 | type_field << 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,7 @@ def test_a_file_without_data_functions_is_refused_as_a_whole(analysis_of):
 
 def test_the_offset_of_the_role_rides_in_every_cookie(analysis_of):
     found = analysis_of(layout(SSL_read=PUSH, SSL_is_server=b"\x8b\x47\x38\xc3"))
-    assert found.role.offset == 0x38
+    assert found.role == (0x38, None)
     assert [site.cookie >> 32 for site in found.sites] == [0x38]
 
 

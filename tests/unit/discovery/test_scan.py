@@ -57,7 +57,7 @@ def test_libraries_on_disk_are_planned_once(system_libssl, scanner):
     (plan,) = of(scanner.ahead_of_need(), inode)
     assert plan.sites
     assert scanner.ahead_of_need() == ()
-    scanner.forget(plan)
+    scanner.forget(plan.identity)
     assert len(of(scanner.ahead_of_need(), inode)) == 1
 
 
@@ -142,5 +142,5 @@ def test_containers_of_one_image_share_one_plan(library, scanner, start, tmp_pat
     first, second = (scanner.inspect_mapping(pid) for pid in pids)
     assert [bool(plan.sites) for plan in first] == [True]
     assert second == ()
-    scanner.forget(first[0])
+    scanner.forget(first[0].identity)
     assert len(scanner.inspect_mapping(pids[1])) == 1
