@@ -40,6 +40,7 @@ _FIXES = {
     "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
     "NoSuchBucket": "create the bucket, or name another one in OTEL_QTAP_OBJECTS_URL",
     "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "XAdminUserNotFound": "check AWS_ACCESS_KEY_ID",  # versitygw's word for it
 }
 
 
@@ -81,7 +82,11 @@ class S3Store:
         """See ObjectStore. The server verifies the content by its SHA-256."""
         full_key = self._prefix + key
         try:
-            with path.open("rb") as file:
+            file = path.open("rb")
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}", retryable=False) from error
+        with file:
+            try:
                 checksum = hashlib.file_digest(file, "sha256").digest()
                 file.seek(0)
                 answer = self._client.put_object(
@@ -92,10 +97,8 @@ class S3Store:
                     ChecksumSHA256=base64.b64encode(checksum).decode(),
                     **self._options,
                 )
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}", retryable=False) from error
-        except Exception as error:
-            raise _store_error(error, f"cannot write {self.url}/{key}") from error
+            except Exception as error:  # the SDK's time-outs are OSErrors too
+                raise _store_error(error, f"cannot write {self.url}/{key}") from error
         return StoredObject(
             bucket=self._bucket,
             key=full_key,

@@ -8,6 +8,13 @@ from otel_qtap.objectstore.registry import locate, open_store
 from otel_qtap.objectstore.s3 import S3Store
 
 
+@pytest.fixture(autouse=True)
+def _no_aws_settings(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+
+
 @pytest.mark.parametrize(
     ("url", "kind", "normal"),
     [
