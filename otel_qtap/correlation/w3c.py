@@ -13,6 +13,7 @@ from otel_qtap.correlation.context import MALFORMED, ObservedContext
 FIELDS = ("traceparent", "tracestate")
 
 _LENGTH = 55
+_BYTES = 26
 _SAMPLED = 0x01
 _RANDOM = 0x02
 _ZERO_TRACE_ID = bytes(16)
@@ -37,13 +38,14 @@ def read(fields: Mapping[str, str]) -> ObservedContext | None:
     length = len(value)
     if length < _LENGTH or value[2] != "-" or value[35] != "-" or value[52] != "-":
         return MALFORMED
-    digits = value[:2] + value[3:35] + value[36:52] + value[53:55]
+    digits = value[:_LENGTH].replace("-", "")
     try:
         raw = bytes.fromhex(digits)
     except ValueError:
         return MALFORMED
-    # Writing it back is the cheapest proof of lower case and of no white space.
-    if raw.hex() != digits:
+    # Writing it back is the cheapest proof of lower case and of no white space; were there more
+    # dashes, it would be shorter.
+    if raw.hex() != digits or len(raw) != _BYTES:
         return MALFORMED
     version = raw[0]
     if length != _LENGTH and (version == 0 or value[55] != "-"):

@@ -72,6 +72,8 @@ def test_a_higher_version_is_read_as_far_as_it_is_known(value: str) -> None:
         f"00-{TRACE[:-2]}  -{SPAN}-01",
         f"00-{TRACE[:-1]}x-{SPAN}-01",
         f"00_{TRACE}_{SPAN}_01",
+        f"00-{TRACE[:-2]}---{SPAN}-01",
+        f"00-{TRACE[:-2]}--01-{SPAN}-01"[:55],
         f"0é-{TRACE}-{SPAN}-01",
         f"00-{TRACE}-{SPAN}-0\udcff",
         f"00-{TRACE}-{SPAN}-\uff11\uff11",
