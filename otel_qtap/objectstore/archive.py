@@ -231,7 +231,7 @@ class Archive:
         when = datetime.fromtimestamp(unix_ns / 1e9, UTC)
         random_bytes = os.urandom(16)
         segment_id = f"{when:%Y%m%dT%H%M%SZ}-{random_bytes[10:].hex()}"
-        name = quote(service, safe="", errors="replace")[:MAX_SERVICE_NAME]
+        name = _partition(service)
         key = f"service.name={name}/date={when:%Y-%m-%d}/hour={when:%H}/{segment_id}{SEALED_SUFFIX}"
         manifest = SegmentManifest(
             segment_id=segment_id,
@@ -355,6 +355,12 @@ def _service_name(facts: ProcessFacts) -> str:
         return facts.service_name
     executable = facts.executable.rpartition("/")[2] or facts.command
     return f"unknown_service_{executable}" if executable else "unknown_service"
+
+
+def _partition(service: str) -> str:
+    """The name as a directory may have it, cut to a bound but never within an escape."""
+    name = quote(service, safe="", errors="replace")[:MAX_SERVICE_NAME]
+    return name[: name.rindex("%")] if "%" in name[-2:] else name
 
 
 def _lock_directory(directory: Path) -> int:

@@ -108,6 +108,9 @@ def test_the_key_tells_service_day_and_hour(new_archive):
         (connection("", executable="/usr/bin/curl"), "unknown_service_curl"),
         (connection(""), "unknown_service"),
         (connection("a" * 5000), "a" * 200),
+        (connection("a" + "é" * 5000), "a" + "%C3%A9" * 33),
+        (connection("ab" + "%" * 5000), "ab" + "%25" * 66),
+        (connection("../.."), "..%2F.."),
         (connection("bad\udcff"), "bad%3F"),
     ],
 )
