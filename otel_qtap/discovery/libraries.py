@@ -25,27 +25,34 @@ class LibraryLocator:
         self._cache = None if force_classic or cache_directory is None else PlanCache(cache_directory)
         self._force_classic = force_classic
 
-    def locate(self, path: str, library: TlsLibrary = LIBRARIES[0]) -> LibraryPlan:
+    def locate(self, path: str, library: TlsLibrary | None = None) -> LibraryPlan:
         """The plan for one file; never raises for what is in the file, refuses instead.
 
-        Raises ElfError when the file cannot be opened.
+        ``library`` None: the first that it turns out to be. Raises ElfError when the file cannot be
+        opened or is no x86-64 ELF file.
         """
         with ElfFile(path) as elf:
-            try:
-                found = self._found(elf, library)
-                build_id, release = elf.build_id, elf.release
-            except ElfError as error:
-                found, build_id, release = Analysis((), None, (Refusal(library.name, str(error)),)), "", ""
-            return LibraryPlan(
-                path=path,
-                identity=elf.identity,
-                library=library.name,
-                build_id=build_id,
-                release=release,
-                sites=found.sites,
-                role=found.role,
-                refusals=found.refusals,
-            )
+            candidates = (library,) if library else LIBRARIES
+            plans = (self._plan(path, elf, candidate) for candidate in candidates)
+            first = next(plans)
+            return first if first.sites else next((plan for plan in plans if plan.sites), first)
+
+    def _plan(self, path: str, elf: ElfFile, library: TlsLibrary) -> LibraryPlan:
+        try:
+            found = self._found(elf, library)
+            build_id, release = elf.build_id, elf.release
+        except ElfError as error:
+            found, build_id, release = Analysis((), None, (Refusal(library.name, str(error)),)), "", ""
+        return LibraryPlan(
+            path=path,
+            identity=elf.identity,
+            library=library.name,
+            build_id=build_id,
+            release=release,
+            sites=found.sites,
+            role=found.role,
+            refusals=found.refusals,
+        )
 
     def _found(self, elf: ElfFile, library: TlsLibrary) -> Analysis:
         if self._cache and (remembered := self._cache.get(elf, library)):

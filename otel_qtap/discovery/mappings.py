@@ -12,6 +12,32 @@ _MAX_MAPS = 32 << 20
 _DELETED = " (deleted)"
 
 
+class LibraryFiles:
+    """Which files are taken for TLS libraries: by their names, or because the user named them.
+
+    ``named`` are paths as the processes see them.
+    """
+
+    def __init__(self, libraries: tuple[TlsLibrary, ...], named: tuple[str, ...] = ()) -> None:
+        self._libraries = libraries
+        self._named = frozenset(named)
+        marks = {library.path_marks[0] for library in libraries} | {path.rpartition("/")[2] for path in named}
+        self.marks = tuple(mark.encode() for mark in sorted(marks))
+        """A path without any of these is none of them."""
+
+    def contain(self, path: str) -> bool:
+        """Whether this path is one of them."""
+        return path in self._named or self.library(path) is not None
+
+    def library(self, path: str) -> TlsLibrary | None:
+        """The library that a file's name tells."""
+        name = path.rpartition("/")[2]
+        for library in self._libraries:
+            if all(mark in name for mark in library.path_marks):
+                return library
+        return None
+
+
 class Mapping(NamedTuple):
     """A library file in the memory of a process; the first of its mappings there."""
 
@@ -23,24 +49,12 @@ class Mapping(NamedTuple):
     inode: int
     path: str
     """As the process sees it, without the mark of a deleted file."""
-    library: TlsLibrary
 
 
-def library_of(path: str, libraries: tuple[TlsLibrary, ...]) -> TlsLibrary | None:
-    """The library that a file is, by its name alone."""
-    name = path.rpartition("/")[2]
-    for library in libraries:
-        if all(mark in name for mark in library.path_marks):
-            return library
-    return None
-
-
-def library_mappings(
-    proc: str, pid: int, libraries: tuple[TlsLibrary, ...], *, executable: bool
-) -> Iterator[Mapping]:
+def library_mappings(proc: str, pid: int, files: LibraryFiles, *, executable: bool) -> Iterator[Mapping]:
     """Library files that a process maps, each once; only as code where ``executable``."""
     maps = read_bounded(f"{proc}/{pid}/maps", _MAX_MAPS)
-    marks = [library.path_marks[0].encode() for library in libraries]
+    marks = files.marks
     # Most processes map none: one search over the bytes is all that they cost.
     if not any(mark in maps for mark in marks):
         return
@@ -52,13 +66,11 @@ def library_mappings(
         if len(fields) != 6 or not fields[4].isdigit() or (executable and b"x" not in fields[1]):
             continue
         path = os.fsdecode(fields[5]).removesuffix(_DELETED)
-        library = library_of(path, libraries)
         file = (fields[3], fields[4], path)
-        if library is None or file in seen:
+        if file in seen or not files.contain(path):
             continue
         seen.add(file)
         # maps pads short addresses with zeros, map_files does not.
         start, _, end = fields[0].decode("ascii", "replace").partition("-")
         address_range = f"{start.lstrip('0') or '0'}-{end.lstrip('0') or '0'}"
-        device = fields[3].decode("ascii", "replace")
-        yield Mapping(pid, address_range, device, int(fields[4]), path, library)
+        yield Mapping(pid, address_range, fields[3].decode("ascii", "replace"), int(fields[4]), path)

@@ -17,7 +17,10 @@ class FileIdentity(NamedTuple):
 
     @property
     def kernel_device(self) -> int:
-        """``device`` as the kernel keeps it (s_dev): 12 bits of major, 20 bits of minor."""
+        """``device`` in the kernel's form (dev_t): 12 bits of major, 20 bits of minor.
+
+        On btrfs and overlays it is not the s_dev of the file's super block.
+        """
         return os.major(self.device) << 20 | os.minor(self.device)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from otel_qtap.discovery.mappings import library_mappings, library_of
+from otel_qtap.discovery.mappings import LibraryFiles, library_mappings
 from otel_qtap.probes.openssl import LIBRARY
 
 MAPS = b"""\
@@ -26,10 +26,13 @@ def proc(tmp_path):
     return str(tmp_path)
 
 
-def found(proc, *, executable):
+FILES = LibraryFiles((LIBRARY,))
+
+
+def found(proc, *, executable, files=FILES):
     return [
         (mapping.address_range, mapping.device, mapping.inode, mapping.path)
-        for mapping in library_mappings(proc, 42, (LIBRARY,), executable=executable)
+        for mapping in library_mappings(proc, 42, files, executable=executable)
     ]
 
 
@@ -51,7 +54,7 @@ def test_mappings_of_any_kind_are_found_when_asked_for(proc):
 
 
 def test_a_process_that_is_gone_maps_nothing(proc):
-    assert list(library_mappings(proc, 43, (LIBRARY,), executable=True)) == []
+    assert list(library_mappings(proc, 43, FILES, executable=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -65,4 +68,11 @@ def test_a_process_that_is_gone_maps_nothing(proc):
     ],
 )
 def test_a_library_is_known_by_its_file_name(path, expected):
-    assert library_of(path, (LIBRARY,)) is expected
+    assert FILES.library(path) is expected
+    assert FILES.contain(path) is (expected is not None)
+
+
+def test_a_file_that_the_user_named_is_found_by_its_whole_path(proc):
+    files = LibraryFiles((LIBRARY,), ("/srv/libssl.so/plugin.bin", "/elsewhere/libcrypto.so.3"))
+    inodes = {inode for _, _, inode, _ in found(proc, executable=True, files=files)}
+    assert inodes == {77, 15630351, 9, 12}

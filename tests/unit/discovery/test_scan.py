@@ -48,6 +48,14 @@ def scanner() -> LibraryScanner:
     return LibraryScanner(LibraryLocator(None))
 
 
+def system_file(name: str) -> str:
+    """Path of a library that this process has mapped."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if line.endswith("/" + name):
+            return line.split(None, 5)[5]
+    raise FileNotFoundError(name)
+
+
 def of(plans, inode: int):
     return [plan for plan in plans if plan.identity.inode == inode]
 
@@ -86,8 +94,36 @@ def test_a_notice_about_one_process_is_answered_once(library, scanner, start):
     assert not of(scanner.inspect_mapping(pid), library.stat().st_ino)
 
 
+def test_the_files_that_a_notice_may_be_about_are_those_that_can_be_probed(library, scanner, start):
+    pid = start(library)
+    assert scanner.library_inodes(pid) == set()
+    scanner.inspect_mapping(pid)
+    assert library.stat().st_ino in scanner.library_inodes(pid)
+
+
+def test_a_file_that_cannot_be_probed_makes_no_tls_process(scanner, start, tmp_path):
+    # As with NSS, whose library is called libssl3.so.
+    namesake = tmp_path / "libssl3.so"
+    shutil.copy(system_file("libc.so.6"), namesake)
+    pid = start(namesake)
+    result = scanner.mapped_now()
+    (plan,) = of(result.plans, namesake.stat().st_ino)
+    assert plan.sites == ()
+    assert pid not in result.processes
+    assert scanner.library_inodes(pid) == set()
+
+
 def test_a_notice_about_a_process_that_is_gone_is_answered_by_nothing(scanner):
     assert scanner.inspect_mapping(2**22 + 1) == ()
+
+
+def test_a_file_that_the_user_named_needs_no_name_of_a_library(library, tmp_path, start):
+    program = library.rename(tmp_path / "program.bin")
+    inode = program.stat().st_ino
+    scanner = LibraryScanner(LibraryLocator(None), named=(str(program), str(tmp_path / "absent")))
+    (plan,) = of(scanner.ahead_of_need(), inode)
+    assert (plan.library, bool(plan.sites)) == ("openssl", True)
+    assert start(program) in scanner.mapped_now().processes
 
 
 def test_an_upgraded_file_is_another_file(library, system_libssl, scanner, start):
@@ -142,5 +178,6 @@ def test_containers_of_one_image_share_one_plan(library, scanner, start, tmp_pat
     first, second = (scanner.inspect_mapping(pid) for pid in pids)
     assert [bool(plan.sites) for plan in first] == [True]
     assert second == ()
+    assert scanner.library_inodes(pids[1])
     scanner.forget(first[0].identity)
     assert len(scanner.inspect_mapping(pids[1])) == 1
