@@ -67,7 +67,11 @@ class Archive:
 
     Used by one thread, but for the uploads. Times are CLOCK_BOOTTIME nanoseconds; ``now_ns`` reads
     that clock for the uploads and ``to_unix_ns`` converts it. ``store`` is None where the user wants
-    none. The constructor takes over what an earlier process left; ``start()`` starts the uploads.
+    none.
+
+    The constructor touches no file, so that it may run before privileges are dropped: what is made
+    with them, in a directory that the unprivileged account owns, would be out of its reach, or a
+    trap of its making. ``open()`` takes the directory over, ``start()`` does that and starts the uploads.
     """
 
     def __init__(
@@ -102,13 +106,15 @@ class Archive:
         self._recovered = 0
         self._lost = 0
         self._store = store
-        self._uploader: Uploader | None = None
-        if store is not None:
-            self._uploader = Uploader(store, now_ns=now_ns)
-            self._lock = _lock_directory(self._directory)
-            self._take_over(self._uploader, store.url)
+        self._lock = -1
+        self._uploader = Uploader(store, now_ns=now_ns) if store is not None else None
 
-    def _take_over(self, uploader: Uploader, store_url: str) -> None:
+    def open(self) -> None:
+        """Claim the state directory, and what an earlier process left there. Raises SettingsError."""
+        uploader = self._uploader
+        if self._store is None or uploader is None or self._lock >= 0:
+            return
+        self._lock = _lock_directory(self._directory)
         found = recover_segments(self._directory)
         self._recovered = len(found.segments)
         self._lost = found.lost
@@ -126,11 +132,12 @@ class Archive:
                 "OTEL_QTAP_OBJECTS_URL names it again or their room is needed",
                 uploader.stranded,
                 self._directory,
-                store_url,
+                self._store.url,
             )
 
     def start(self) -> None:
-        """Start the threads that upload. The data path works without them."""
+        """Open, and start the threads that upload. Raises SettingsError."""
+        self.open()
         if self._uploader is not None:
             self._uploader.start()
 

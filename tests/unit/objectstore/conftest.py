@@ -34,9 +34,11 @@ def new_archive(tmp_path: Path) -> Iterator[ArchiveFactory]:
             now_ns=lambda: 7 * SECOND,
             to_unix_ns=lambda boot_ns: BOOT_UNIX_NS + boot_ns,
         )
+        made.append(archive)
         if start:
             archive.start()
-        made.append(archive)
+        else:
+            archive.open()
         return archive
 
     yield new

@@ -66,7 +66,7 @@ def test_the_directory_may_be_held_as_a_descriptor(tmp_path, local):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up being root")
 def test_a_process_that_gave_up_its_privileges_goes_on_through_descriptors(tmp_path):
-    """The directories' parents are closed to it: it can get at them by descriptor only."""
+    """As the agent does it: all is made as root, and the directories' parents are closed afterwards."""
     program = """
 import os, sys
 from pathlib import Path
@@ -80,17 +80,17 @@ for name in ("objects", "state"):
     path.mkdir(mode=0o700)
     os.chown(path, 65534, 65534)
     directories.append(Path(f"/proc/self/fd/{os.open(path, os.O_RDONLY | os.O_DIRECTORY)}"))
-os.setgroups([])
-os.setresgid(65534, 65534, 65534)
-os.setresuid(65534, 65534, 65534)
 store = FilesystemStore(f"file://{sys.argv[1]}/objects", directories[0])
-store.check()
 archive = Archive(
     store, directories[1], segment_bytes=1 << 20, segment_seconds=5, max_disk_bytes=1 << 30,
     new_upload_target=counting_targets(), now_ns=lambda: 0, to_unix_ns=lambda ns: ns,
 )
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+store.check()
 archive.start()
-archive.submit(exchange(request(), response()))
+assert archive.submit(exchange(request(), response())).refused == ""
 assert archive.shutdown(10), archive.statistics()
 """
     tmp_path.chmod(0o700)

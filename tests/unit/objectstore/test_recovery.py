@@ -28,6 +28,7 @@ archive = Archive(
     segment_seconds=60,
     max_disk_bytes=1 << 30, new_upload_target=counting_targets(), now_ns=lambda: 0, to_unix_ns=lambda ns: ns,
 )
+archive.open()
 number = 0
 while True:
     record = archive.submit(exchange(request(), response(self_describing(str(number), 1000))))
