@@ -74,9 +74,10 @@ class Telemetry:
         spool_bytes: int = DEFAULT_SPOOL_BYTES,
         backoff: Backoff | None = None,
         stream: TextIO | None = None,
+        clock: UnixClock | None = None,
     ) -> None:
         span_limits = span_limits or SpanLimits()
-        self.clock = UnixClock()
+        self.clock = clock or UnixClock()
         """From CLOCK_BOOTTIME to Unix time, for all who must agree with the spans."""
         workloads = Workloads(host)
         self._resource = agent_resource(agent, host)

@@ -163,7 +163,7 @@ class Sender:
             logger.info("OTLP %s: %s takes requests again", self._signal, self._destination)
         if attempt.message and attempt.message != self._message_logged:
             self._message_logged = attempt.message
-            shown = attempt.message[:_SHOWN_MESSAGE].encode("ascii", "backslashreplace").decode()
+            shown = ascii(attempt.message[:_SHOWN_MESSAGE])  # a peer's text: no control characters
             logger.warning(
                 "OTLP %s: %s rejected %d items: %s", self._signal, self._destination, rejected, shown
             )

@@ -10,7 +10,7 @@ from typing import Final
 
 import urllib3
 from isal import isal_zlib
-from urllib3.exceptions import HTTPError, SSLError, TimeoutError
+from urllib3.exceptions import HTTPError, NewConnectionError, SSLError, TimeoutError
 from urllib3.util import parse_url
 
 from otel_qtap.errors import ExportError
@@ -84,6 +84,8 @@ class HttpTransport:
                 answer = response.read(MAX_RESPONSE_BYTES)
             finally:
                 response.release_conn()
+        except NewConnectionError:  # refused or not resolved; urllib3 counts it among the timeouts
+            return Attempt(outcome=Outcome.RETRY, reason="connection_error")
         except TimeoutError:
             return Attempt(outcome=Outcome.RETRY, reason="timeout")
         except SSLError:

@@ -41,6 +41,7 @@ class Collector:
     def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.received: list[tuple[str, dict[str, str], bytes]] = []
+        self.peers: set[tuple[str, int]] = set()
         self.decide: Callable[[bytes], tuple[int, dict[str, str], bytes]] | None = None
         self._arrived = threading.Condition()
         collector = self
@@ -49,6 +50,7 @@ class Collector:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
+                collector.peers.add(self.client_address)
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
