@@ -74,7 +74,7 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	state = qtap_find_or_begin(call.handle, cookie);
 	if (!state) {
-		qtap_count(QTAP_LOST_NO_STATE, size);
+		qtap_count_loss(QTAP_LOST_NO_STATE, size);
 		return 0;
 	}
 	if (hook == QTAP_HOOK_HANDSHAKE) {
@@ -97,7 +97,6 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		run.position = state->position[QTAP_INGRESS];
 		state->position[QTAP_INGRESS] += size;
 	}
-	qtap_count(QTAP_EVENTS, 1);
 	qtap_submit(state, &run, size);
 	return 0;
 }

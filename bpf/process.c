@@ -51,7 +51,7 @@ int qtap_process_exit(void *ctx)
 	qtap_submit_process_event(QTAP_PROCESS_EXITED, NULL);
 	event = control_ring.ringbuf_reserve(sizeof(*event));
 	if (!event) {
-		qtap_count(QTAP_LOST_CONTROL, 1);
+		qtap_count_loss(QTAP_LOST_CONTROL, 0);
 		return 0;
 	}
 	__builtin_memset(event, 0, sizeof(*event));

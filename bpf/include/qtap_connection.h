@@ -2,12 +2,16 @@
 // Connection state: found, made, bound to its socket, ended.
 #pragma once
 
-QTAP_INLINE void qtap_count(u32 counter, u64 amount)
+QTAP_INLINE void qtap_count_loss(u32 reason, u64 bytes)
 {
-	u64 *value = counters.lookup(&counter);
+	u32 bytes_index = reason + QTAP_LOSSES;
+	u64 *value = counters.lookup(&reason);
 
 	if (value)
-		__sync_fetch_and_add(value, amount);
+		__sync_fetch_and_add(value, 1);
+	value = counters.lookup(&bytes_index);
+	if (value)
+		__sync_fetch_and_add(value, bytes);
 }
 
 QTAP_INLINE void qtap_submit_process_event(u32 kind, struct qtap_file_key *file)
@@ -15,7 +19,7 @@ QTAP_INLINE void qtap_submit_process_event(u32 kind, struct qtap_file_key *file)
 	struct qtap_process_event *event = process_ring.ringbuf_reserve(sizeof(*event));
 
 	if (!event) {
-		qtap_count(QTAP_LOST_PROCESS, 1);
+		qtap_count_loss(QTAP_LOST_PROCESS, 0);
 		return;
 	}
 	event->kind = kind;
@@ -34,7 +38,7 @@ QTAP_INLINE void qtap_submit_connection_event(u32 kind, u32 reason, u64 started_
 	struct qtap_connection_event *event = control_ring.ringbuf_reserve(sizeof(*event));
 
 	if (!event) {
-		qtap_count(QTAP_LOST_CONTROL, 1);
+		qtap_count_loss(QTAP_LOST_CONTROL, 0);
 		return;
 	}
 	event->kind = kind;

@@ -77,16 +77,15 @@ struct qtap_process_event {
 	char command[16];
 };
 
-// Index into the counters map, which the pipeline maps read-only.
-enum qtap_counter {
-	QTAP_EVENTS = 0,             // TLS calls that carried plaintext
-	QTAP_LOST_RING_FULL = 1,     // bytes of plaintext
-	QTAP_LOST_UNREADABLE = 2,    // bytes: the application's buffer could not be read
-	QTAP_LOST_CALL_TOO_LARGE = 3, // bytes beyond QTAP_MAX_CALL_BYTES of one call
-	QTAP_LOST_NO_STATE = 4,      // bytes: no room in the connection map
-	QTAP_LOST_CONTROL = 5,       // control events
-	QTAP_LOST_PROCESS = 6,       // process events
-	QTAP_COUNTERS = 7,
+// Why something was lost. The counters map, which the pipeline maps read-only, holds events at this
+// index and bytes of plaintext QTAP_LOSSES further on. Mirrors capture/ring.py.
+enum qtap_loss {
+	QTAP_LOST_RING_FULL = 0,
+	QTAP_LOST_CALL_TOO_LARGE = 1, // beyond QTAP_MAX_CALL_CHUNKS of one call
+	QTAP_LOST_NO_STATE = 2,       // no room in the connection map
+	QTAP_LOST_CONTROL = 3,        // control ring full: events without bytes
+	QTAP_LOST_PROCESS = 4,        // process ring full: events without bytes
+	QTAP_LOSSES = 5,
 };
 
 // Cookie of a probe site: what the probed function is. Mirrors otel_qtap/probes/spec.py.

@@ -12,9 +12,9 @@ BPF_RINGBUF_OUTPUT(control_ring, QTAP_CONTROL_RING_PAGES);
 // Processes and files that discovery should look at. Read by the supervisor, which is woken at once.
 BPF_RINGBUF_OUTPUT(process_ring, QTAP_PROCESS_RING_PAGES);
 
-// Losses by reason, enum qtap_counter. Written by all programs (atomic adds), mapped by the pipeline.
+// Losses by reason, enum qtap_loss. Written by all programs (atomic adds), mapped by the pipeline.
 // 1024 = BPF_F_MMAPABLE.
-BPF_F_TABLE("array", u32, u64, counters, QTAP_COUNTERS, 1024);
+BPF_F_TABLE("array", u32, u64, counters, 2 * QTAP_LOSSES, 1024);
 
 // Processes that are never captured: the agent's own, and those that selectors exclude.
 // Key: tgid. Value: 1. Written by the supervisor, removed when the process exits.

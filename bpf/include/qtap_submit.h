@@ -21,7 +21,8 @@ struct qtap_run {
 
 // Intended: event = reserve(header + length); copy length bytes. Hence the size classes; and the copy's
 // length must be bounded where the verifier sees it, hence the asm barrier, which stops the compiler from
-// dropping a check that it has proved already. Nothing wakes the reader: it comes every few milliseconds.
+// dropping a check that it has proved already. A buffer that cannot be read leaves `captured` 0, which the
+// reader counts. Nothing wakes the reader: it comes every few milliseconds. Yields whether there was room.
 #define QTAP_SUBMIT(CLASS, SIZE)                                                               \
 	({                                                                                     \
 		struct qtap_data_event *_event = qtap_reserve_##CLASS();                       \
@@ -38,44 +39,50 @@ struct qtap_run {
 			_event->size = SIZE;                                                   \
 			_event->captured = _length;                                            \
 			_event->connection = state->connection;                                \
-			if (bpf_probe_read_user(_event->data, _length, (void *)run->buffer)) { \
+			if (bpf_probe_read_user(_event->data, _length, (void *)run->buffer))   \
 				_event->captured = 0;                                          \
-				qtap_count(QTAP_LOST_UNREADABLE, _length);                     \
-			}                                                                      \
 			bpf_ringbuf_submit(_event, BPF_RB_NO_WAKEUP);                          \
-		} else {                                                                       \
-			qtap_count(QTAP_LOST_RING_FULL, SIZE);                                 \
 		}                                                                              \
+		_event != NULL;                                                                \
 	})
 
-// Submit what one TLS call carried. A chunk that finds no room is lost alone: its bytes are counted, and
-// the positions of what follows tell the reader exactly what is missing.
+// Submit what one TLS call carried. When there is no room, the rest of the call is lost: it is counted,
+// and the position of what follows tells the reader exactly what is missing.
 QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run, u64 left)
 {
+	int kept = 1;
 	u32 i;
 
 	for (i = 0; i < QTAP_MAX_CALL_CHUNKS; i++) {
 		if (left < QTAP_CHUNK_BYTES)
 			break;
-		QTAP_SUBMIT(65536, 65536);
+		kept = QTAP_SUBMIT(65536, 65536);
+		if (!kept)
+			break;
 		run->buffer += QTAP_CHUNK_BYTES;
 		run->position += QTAP_CHUNK_BYTES;
 		left -= QTAP_CHUNK_BYTES;
 	}
 	if (!left)
 		return;
-	if (left > QTAP_CHUNK_BYTES)
-		qtap_count(QTAP_LOST_CALL_TOO_LARGE, left); // the next event's position tells the gap
-	else if (left <= 256)
-		QTAP_SUBMIT(256, left);
-	else if (left <= 1024)
-		QTAP_SUBMIT(1024, left);
-	else if (left <= 2048)
-		QTAP_SUBMIT(2048, left);
-	else if (left <= 4096)
-		QTAP_SUBMIT(4096, left);
-	else if (left <= 16384)
-		QTAP_SUBMIT(16384, left);
-	else
-		QTAP_SUBMIT(65536, left);
+	if (kept && left > QTAP_CHUNK_BYTES) {
+		qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, left);
+		return;
+	}
+	if (kept) {
+		if (left <= 256)
+			kept = QTAP_SUBMIT(256, left);
+		else if (left <= 1024)
+			kept = QTAP_SUBMIT(1024, left);
+		else if (left <= 2048)
+			kept = QTAP_SUBMIT(2048, left);
+		else if (left <= 4096)
+			kept = QTAP_SUBMIT(4096, left);
+		else if (left <= 16384)
+			kept = QTAP_SUBMIT(16384, left);
+		else
+			kept = QTAP_SUBMIT(65536, left);
+	}
+	if (!kept)
+		qtap_count_loss(QTAP_LOST_RING_FULL, left);
 }

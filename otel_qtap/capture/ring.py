@@ -13,6 +13,7 @@ import mmap
 import platform
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 from otel_qtap.capture.syscalls import PAGE_BYTES
 from otel_qtap.errors import CaptureError
@@ -78,22 +79,26 @@ class RingBuffer:
         return position - start
 
 
-class Counters:
-    """The kernel side's loss counters, an array of u64 mapped read-only (enum qtap_counter)."""
+class Loss(NamedTuple):
+    """What was lost for one reason: kernel events, and bytes of plaintext in them."""
 
-    NAMES = (
-        "calls",
-        "ring_full",
-        "unreadable",
-        "call_too_large",
-        "no_state",
-        "control_events",
-        "process_events",
-    )
+    events: int
+    bytes: int
+
+
+class Counters:
+    """The kernel side's losses by reason (enum qtap_loss), an array of u64 mapped read-only."""
+
+    REASONS = ("ring_full", "call_too_large", "no_state", "control_ring_full", "process_ring_full")
 
     def __init__(self, map_fd: int) -> None:
         self._page = mmap.mmap(map_fd, PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)
 
-    def read(self) -> dict[str, int]:
-        """Each counter by name, since the programs were loaded."""
-        return dict(zip(self.NAMES, struct.unpack_from("<7Q", self._page), strict=True))
+    def read(self) -> dict[str, Loss]:
+        """Losses since the programs were loaded."""
+        count = len(self.REASONS)
+        values = struct.unpack_from(f"<{2 * count}Q", self._page)
+        return {
+            reason: Loss(events, size)
+            for reason, events, size in zip(self.REASONS, values[:count], values[count:], strict=True)
+        }

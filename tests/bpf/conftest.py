@@ -81,12 +81,11 @@ def multi_tap() -> Iterator[Tap]:
 def _tap(attach: str, *, force_classic: bool) -> Iterator[Tap]:
     session = new_session(attach)
     plan = LibraryLocator(None, force_classic=force_classic).locate(LIBSSL)
-    role = (plan.role_offset or 0) << 32
     tracepoints = Tracepoints(session)
     probes = Probes(
         session,
         LIBSSL,
-        [Site(site.file_offset, site.cookie | role, site.needs_return) for site in plan.sites],
+        [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites],
     )
     maps = session.maps
     yield Tap(

@@ -53,6 +53,6 @@ int main(void)
 	FIELD(qtap_process_event, device);
 	FIELD(qtap_process_event, user_id);
 	FIELD(qtap_process_event, command);
-	printf("counters %d\n", QTAP_COUNTERS);
+	printf("losses %d\n", QTAP_LOSSES);
 	return 0;
 }

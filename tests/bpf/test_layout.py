@@ -76,8 +76,8 @@ def test_data_follows_the_connection(layout: dict[str, tuple[int, ...]]) -> None
     assert layout["qtap_data_event.data"][0] == records.DATA_OFFSET == layout["qtap_data_event"][0]
 
 
-def test_each_counter_has_a_name(layout: dict[str, tuple[int, ...]]) -> None:
-    assert layout["counters"] == (len(Counters.NAMES),)
+def test_each_loss_has_a_name(layout: dict[str, tuple[int, ...]]) -> None:
+    assert layout["losses"] == (len(Counters.REASONS),)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data path: kernel events in, telemetry out, one direction, one thread, no I/O of its own.
+
+    KernelEvent -> reassembly -> protocols -> correlation -> classification -> objectstore -> telemetry
+
+An exchange whose process is not known yet waits a moment for the supervisor's facts, so that even
+a command that lived 20 ms is named right, and so that an excluded process is never let through.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from otel_qtap.agent.workloads import ProcessKey, Workloads, process_key
+from otel_qtap.classification.engine import ClassificationEngine
+from otel_qtap.correlation.correlator import Correlator
+from otel_qtap.model.classified import ClassifiedExchange
+from otel_qtap.model.events import (
+    ConnectionClosed,
+    ConnectionObserved,
+    DataCaptured,
+    HandshakeCompleted,
+    KernelEvent,
+    ProcessExited,
+)
+from otel_qtap.model.exchange import Exchange
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts
+from otel_qtap.model.record import Record, UploadOutcome
+from otel_qtap.model.stream import ConnectionEnded, StreamEvent
+from otel_qtap.protocols.dispatch import Dispatcher
+from otel_qtap.reassembly.tracker import ConnectionTracker
+
+FACTS_WAIT_NS = 250_000_000
+"""How long an exchange waits for the facts of its process."""
+
+
+class PayloadSink(Protocol):
+    """objectstore.archive.Archive, as the chain sees it."""
+
+    def submit(self, exchange: ClassifiedExchange) -> Record:
+        """Store the payloads; the record refers to them."""
+
+    def tick(self, now_ns: int) -> None:
+        """Roll what has become old."""
+
+    def outcomes(self) -> list[UploadOutcome]:
+        """What became of segments since the last call."""
+
+
+class TelemetrySink(Protocol):
+    """telemetry.exporting.Telemetry, as the chain sees it."""
+
+    def write(self, record: Record) -> None:
+        """One exchange to its span and log events."""
+
+    def write_outcome(self, outcome: UploadOutcome) -> None:
+        """One upload to its span and log events."""
+
+    def handshake(self, context: ConnectionContext, started_ns: int, ended_ns: int) -> None:
+        """A TLS handshake was completed."""
+
+    def connection_closed(
+        self, context: ConnectionContext, timestamp_ns: int, reason: str, egress: int, ingress: int
+    ) -> None:
+        """A connection ended after so many bytes in each direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    connection: ConnectionContext
+    timestamp_ns: int
+    reason: str
+    egress: int
+    ingress: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Handshake:
+    connection: ConnectionContext
+    started_ns: int
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainStatistics:
+    """Exchanges since start: handed on, of excluded processes, and those that wait for facts."""
+
+    exchanges: int
+    excluded: int
+    waiting: int
+
+
+class Chain:
+    """Joins the rooms of the pipeline."""
+
+    def __init__(
+        self,
+        *,
+        now_ns: int,
+        workloads: Workloads,
+        tracker: ConnectionTracker,
+        dispatcher: Dispatcher,
+        correlator: Correlator,
+        classifier: ClassificationEngine,
+        payloads: PayloadSink,
+        telemetry: TelemetrySink,
+    ) -> None:
+        self._workloads = workloads
+        self._tracker = tracker
+        self._dispatcher = dispatcher
+        self._identify = correlator.identify
+        self._classify = classifier.classify
+        self._payloads = payloads
+        self._telemetry = telemetry
+        self._contexts: dict[ConnectionId, ConnectionContext] = {}
+        self._totals: dict[ConnectionId, ConnectionClosed] = {}
+        self._waiting: dict[ProcessKey, tuple[int, list[Exchange | _Closed | _Handshake]]] = {}
+        self._now_ns = now_ns
+        self._exchanges = 0
+        self._excluded = 0
+
+    def receive(self, events: Iterable[KernelEvent]) -> None:
+        """Take kernel events, in the order in which they happened on each connection."""
+        track, follow = self._tracker.receive, self._follow
+        for event in events:
+            if type(event) is DataCaptured:
+                for stream_event in track(event):
+                    follow(stream_event)
+            else:
+                self._receive_control(event)
+
+    def _receive_control(self, event: KernelEvent) -> None:
+        if isinstance(event, ConnectionObserved):
+            context = self._workloads.context(event)
+            self._contexts[event.connection] = context
+            self._dispatcher.observe(context)
+        elif isinstance(event, HandshakeCompleted):
+            if context_or_none := self._contexts.get(event.connection):
+                self._deliver(_Handshake(context_or_none, event.started_ns, event.timestamp_ns))
+        elif isinstance(event, ConnectionClosed):
+            self._totals[event.connection] = event
+        for stream_event in self._tracker.receive(event):
+            self._follow(stream_event)
+        if isinstance(event, ConnectionClosed):
+            # A connection that carried nothing never reached the tracker.
+            self._end(event.connection, event.timestamp_ns, event.reason)
+        elif isinstance(event, ProcessExited):
+            for connection in [c for c in self._contexts if c.process == event.process]:
+                self._end(connection, event.timestamp_ns, "process_exit")
+
+    def _follow(self, event: StreamEvent) -> None:
+        for exchange in self._dispatcher.receive(event):
+            self._deliver(exchange)
+        if type(event) is ConnectionEnded:
+            self._end(event.connection, event.timestamp_ns, event.reason)
+
+    def _end(self, connection: ConnectionId, timestamp_ns: int, reason: str) -> None:
+        context = self._contexts.pop(connection, None)
+        totals = self._totals.pop(connection, None)
+        if context is not None:
+            egress, ingress = (totals.egress_position, totals.ingress_position) if totals else (0, 0)
+            self._deliver(_Closed(context, timestamp_ns, reason, egress, ingress))
+
+    def _deliver(self, item: Exchange | _Closed | _Handshake) -> None:
+        key = process_key(*item.connection.id.process)
+        if not self._workloads.is_known(key):
+            self._waiting.setdefault(key, (self._now_ns, []))[1].append(item)
+            return
+        self._emit(item)
+
+    def _emit(self, item: Exchange | _Closed | _Handshake) -> None:
+        if not self._workloads.verdict(item.connection):
+            self._excluded += 1
+        elif isinstance(item, Exchange):
+            self._exchanges += 1
+            record = self._payloads.submit(self._classify(item, self._identify(item)))
+            self._telemetry.write(record)
+        elif isinstance(item, _Closed):
+            self._telemetry.connection_closed(
+                item.connection, item.timestamp_ns, item.reason, item.egress, item.ingress
+            )
+        else:
+            self._telemetry.handshake(item.connection, item.started_ns, item.ended_ns)
+
+    def learn(self, facts: ProcessFacts, *, allowed: bool) -> None:
+        """Facts of a process have come: its connections and what waited for them get them."""
+        key = self._workloads.learn(facts, allowed=allowed)
+        for connection, context in self._contexts.items():
+            if process_key(*connection.process) == key:
+                self._contexts[connection] = renewed = replace(context, facts=facts)
+                self._dispatcher.observe(renewed)
+        self._release(key, facts)
+
+    def _release(self, key: ProcessKey, facts: ProcessFacts | None) -> None:
+        _, items = self._waiting.pop(key, (0, []))
+        for item in items:
+            if facts is None:
+                self._emit(item)
+            elif isinstance(item, Exchange):
+                item.connection = replace(item.connection, facts=facts)
+                self._emit(item)
+            else:
+                self._emit(replace(item, connection=replace(item.connection, facts=facts)))
+
+    def tick(self, now_ns: int) -> None:
+        """Time goes by: gaps are declared, idle connections end, waits end, segments roll."""
+        for stream_event in self._tracker.tick(now_ns):
+            self._follow(stream_event)
+        self._now_ns = now_ns
+        for key in [k for k, (since, _) in self._waiting.items() if since + FACTS_WAIT_NS < now_ns]:
+            self._release(key, None)
+        self._payloads.tick(now_ns)
+        self.write_outcomes()
+
+    def write_outcomes(self) -> None:
+        """Report what became of uploads."""
+        for outcome in self._payloads.outcomes():
+            self._telemetry.write_outcome(outcome)
+
+    def finish(self, now_ns: int) -> None:
+        """The agent stops: every open conversation ends now."""
+        for stream_event in self._tracker.end_all(now_ns, "agent_stopped"):
+            self._follow(stream_event)
+        for key in list(self._waiting):
+            self._release(key, None)
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges handed to telemetry since start."""
+        return self._exchanges
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are being read."""
+        return len(self._contexts)
+
+    def statistics(self) -> ChainStatistics:
+        """Counts since start."""
+        waiting = sum(len(items) for _, items in self._waiting.values())
+        return ChainStatistics(exchanges=self._exchanges, excluded=self._excluded, waiting=waiting)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What supervisor and pipeline say to each other, over a Unix socket that keeps message boundaries.
+
+Each message is one JSON object with a ``kind``. The supervisor sends:
+
+rings    descriptors ride along: data ring, control ring, counters; sizes of the rings in bytes
+process  facts of a process, and whether the user's selectors allow it
+probes   whether everything that was there at start is probed, and a summary for /readyz
+stop     read what is left, flush, exit
+
+The pipeline sends ``running`` once: privileges are gone and the exporters' threads run.
+"""
+
+import dataclasses
+import json
+import socket
+from collections import deque
+from typing import Any
+
+from otel_qtap.model.identity import ProcessFacts, ProcessId
+
+Message = dict[str, Any]
+_MAX_BYTES = 128 * 1024
+
+
+def process_message(facts: ProcessFacts, *, allowed: bool) -> Message:
+    """A ``process`` message. The command line stays behind: the pipeline has no use for it."""
+    fields = dataclasses.asdict(dataclasses.replace(facts, command_line=()))
+    return {"kind": "process", "facts": fields, "allowed": allowed}
+
+
+def read_facts(message: Message) -> ProcessFacts:
+    """The facts of a ``process`` message."""
+    fields = dict(message["facts"])
+    fields["process"] = ProcessId(*fields["process"])
+    fields["command_line"] = ()
+    return ProcessFacts(**fields)
+
+
+class Channel:
+    """One end of the conversation. Sending never blocks: what does not fit waits its turn."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._waiting: deque[bytes] = deque()
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self._socket.fileno()
+
+    def send(self, message: Message, descriptors: list[int] | None = None) -> None:
+        """Send, or queue when the other end is slow. Descriptors go out at once or raise OSError."""
+        data = json.dumps(message, separators=(",", ":")).encode()
+        if descriptors:
+            socket.send_fds(self._socket, [data], descriptors)
+            return
+        self._waiting.append(data)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as it goes; a peer that is gone is noticed by ``receive``."""
+        try:
+            while self._waiting:
+                self._socket.send(self._waiting[0])
+                self._waiting.popleft()
+        except BlockingIOError:
+            pass
+        except (BrokenPipeError, ConnectionResetError):
+            self._waiting.clear()
+
+    def receive(self) -> tuple[list[Message], list[int], bool]:
+        """All messages that have come, their descriptors, and whether the other end is still there."""
+        messages: list[Message] = []
+        descriptors: list[int] = []
+        while True:
+            try:
+                data, received, _, _ = socket.recv_fds(self._socket, _MAX_BYTES, 8)
+            except BlockingIOError:
+                return messages, descriptors, True
+            except ConnectionResetError:
+                return messages, descriptors, False
+            if not data:
+                return messages, descriptors, False
+            descriptors += received
+            messages.append(json.loads(data))
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every room's statistics as the agent's own metrics: where a number comes from, one line each."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from otel_qtap.agent.assembly import Rooms
+from otel_qtap.capture.ring import Loss
+
+Observations = Iterable[tuple[int | float, Mapping[str, str]]]
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PIPELINE = {"qtap.process.role": "pipeline"}
+
+
+def publish_metrics(rooms: Rooms, kernel_losses: Callable[[], Mapping[str, Loss]]) -> None:
+    """Register a reader for each metric of the catalogue that the pipeline can tell."""
+    register = rooms.telemetry.observables.register
+    chain, tracker, archive = rooms.chain, rooms.tracker, rooms.archive
+
+    def single(name: str, read: Callable[[], int | float]) -> None:
+        register(name, lambda: [(read(), {})])
+
+    def by(name: str, key: str, read: Callable[[], Mapping[str, int]]) -> None:
+        register(name, lambda: [(value, {key: label}) for label, value in read().items()])
+
+    by("qtap.capture.lost", "qtap.capture.lost.reason", lambda: _events(kernel_losses()))
+    by("qtap.capture.lost.io", "qtap.capture.lost.reason", lambda: _bytes(kernel_losses()))
+    single("qtap.connection.active", lambda: chain.open_connections)
+    single("qtap.connection.opened", lambda: tracker.statistics().opened)
+    by("qtap.connection.closed", "qtap.connection.close_reason", lambda: tracker.statistics().ended)
+    single("qtap.stream.io", lambda: tracker.statistics().delivered_bytes)
+    single("qtap.stream.held.io", lambda: tracker.statistics().held_bytes)
+    by("qtap.stream.gaps", "qtap.stream.gap.cause", lambda: tracker.statistics().gaps)
+    by("qtap.stream.gap.io", "qtap.stream.gap.cause", lambda: tracker.statistics().gap_bytes)
+    single("qtap.stream.late", lambda: tracker.statistics().late_events)
+    by("qtap.trace.placed", "qtap.trace.position", lambda: _positions(rooms))
+    single("qtap.trace.unsampled", lambda: rooms.correlator.statistics().unsampled)
+    single("qtap.trace.malformed", lambda: rooms.correlator.statistics().malformed)
+    single("qtap.payload.classified", lambda: rooms.classifier.statistics().cleared)
+    single("qtap.payload.withheld", lambda: rooms.classifier.statistics().withheld)
+    single("qtap.payload.findings", lambda: rooms.classifier.statistics().findings)
+    single("qtap.payload.records", lambda: archive.statistics().records)
+    single("qtap.payload.captured.io", lambda: archive.statistics().captured_bytes)
+    single("qtap.payload.written.io", lambda: archive.statistics().written_bytes)
+    by("qtap.payload.refused", "qtap.payload.drop_reason", lambda: archive.statistics().refused)
+    if archive.statistics().uploads is not None:
+        _publish_uploads(rooms, single)
+    single("qtap.pipeline.restarts", lambda: rooms.restarts)
+    register("process.cpu.time", _cpu_times)
+    register("process.memory.usage", lambda: [(_resident_bytes(), _PIPELINE)])
+
+
+def _publish_uploads(rooms: Rooms, single: Callable[[str, Callable[[], int]], None]) -> None:
+    def read(field: str) -> Callable[[], int]:
+        return lambda: int(getattr(rooms.archive.statistics().uploads, field))
+
+    single("qtap.segment.stored", read("stored"))
+    single("qtap.segment.stored.io", read("stored_bytes"))
+    single("qtap.segment.failures", read("failures"))
+    single("qtap.segment.dropped", read("dropped"))
+    single("qtap.segment.dropped.io", read("dropped_bytes"))
+    single("qtap.segment.dangling", read("dropped_spans"))
+    single("qtap.segment.waiting", read("waiting"))
+    single("qtap.segment.waiting.io", read("waiting_bytes"))
+
+
+def _events(losses: Mapping[str, Loss]) -> dict[str, int]:
+    return {reason: loss.events for reason, loss in losses.items()}
+
+
+def _bytes(losses: Mapping[str, Loss]) -> dict[str, int]:
+    return {reason: loss.bytes for reason, loss in losses.items()}
+
+
+def _positions(rooms: Rooms) -> dict[str, int]:
+    statistics = rooms.correlator.statistics()
+    return {"root": statistics.roots, "child": statistics.children, "link": statistics.links}
+
+
+def _cpu_times() -> Observations:
+    times = os.times()
+    return [
+        (times.user, {**_PIPELINE, "cpu.mode": "user"}),
+        (times.system, {**_PIPELINE, "cpu.mode": "system"}),
+    ]
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES

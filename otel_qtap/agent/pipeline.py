@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unprivileged process: reads the rings, parses what strangers wrote, stores, exports.
+
+It is forked by the supervisor as root, opens what needs privilege, renounces it for good, and only
+then looks at the first event.
+"""
+
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from otel_qtap.agent.assembly import Openings, Rooms, boottime_ns, open_outside
+from otel_qtap.agent.health import HealthServer
+from otel_qtap.agent.ledger import Balance, Ledger
+from otel_qtap.agent.messages import Channel, Message, read_facts
+from otel_qtap.agent.metrics import publish_metrics
+from otel_qtap.agent.privileges import drop_privileges
+from otel_qtap.capture.decode import Decoder
+from otel_qtap.capture.ring import Counters, Loss, RingBuffer
+from otel_qtap.model.events import ConnectionClosed, DirectionClosed, KernelEvent, ProcessExited
+from otel_qtap.settings import Settings
+from otel_qtap.telemetry.clock import UnixClock
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.010
+IDLE_TICK_SECONDS = 0.025
+BATCH_BYTES = 8 << 20
+"""Most ring bytes between two looks at anything else."""
+SHUTDOWN_SECONDS = 7.0
+_ARCHIVE_SHARE = 0.5
+
+_Closer = ConnectionClosed | DirectionClosed | ProcessExited
+
+
+class Intake:
+    """The two rings as one ordered source of events.
+
+    A close is written to the control ring after the data before it was reserved in the data ring, so
+    it is held until the data ring was read past where its producer stood when the close was read.
+    """
+
+    def __init__(self, data: RingBuffer, control: RingBuffer) -> None:
+        self._data = data
+        self._control = control
+        self._decoder = Decoder()
+        self._closers: deque[tuple[int, _Closer]] = deque()
+
+    def read(self, max_bytes: int) -> list[KernelEvent]:
+        """The next events, oldest first; empty when there are none."""
+        decoder = self._decoder
+        events: list[KernelEvent] = []
+        self._control.drain(decoder.decode, self._control.size)
+        mark = self._data.producer_position
+        for event in decoder.events:
+            if isinstance(event, _Closer):
+                self._closers.append((mark, event))
+            else:
+                events.append(event)
+        decoder.events = events
+        self._data.drain(decoder.decode, max_bytes)
+        decoder.events = []
+        position = self._data.consumer_position
+        while self._closers and self._closers[0][0] <= position:
+            events.append(self._closers.popleft()[1])
+        return events
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of plaintext events that wait."""
+        return self._data.backlog()
+
+    @property
+    def malformed(self) -> int:
+        """Records that made no sense."""
+        return self._decoder.malformed
+
+
+class Pipeline:
+    """Runs until the supervisor says stop or is gone."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        openings: Openings,
+        *,
+        channel: Channel,
+        listener: socket.socket,
+        ledger: Ledger,
+    ) -> None:
+        self._channel = channel
+        self._ledger = ledger
+        self._rooms = Rooms(settings, openings)
+        self._chain = self._rooms.chain
+        self._intake: Intake | None = None
+        self._counters: Counters | None = None
+        self._lost: Mapping[str, Loss] = {}
+        self._probes_ready = False
+        self._stopping = False
+        publish_metrics(self._rooms, self._kernel_losses)
+        self._health = HealthServer(listener, self._readiness, self._rooms.telemetry.openmetrics)
+
+    def run(self) -> None:
+        """The loop: messages, events, time."""
+        self._rooms.start()
+        self._health.start()
+        self._count_predecessor()
+        self._channel.send({"kind": "running"})
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
+        poller = select.poll()
+        poller.register(self._channel.fileno(), select.POLLIN)
+        busy = False
+        next_second = 0.0
+        while not self._stopping:
+            if poller.poll(1000 * (TICK_SECONDS if busy else IDLE_TICK_SECONDS)):
+                self._receive_messages()
+            busy = self._step()
+            now = time.monotonic()
+            if now >= next_second:
+                next_second = now + 1.0
+                self._report_losses()
+        self._finish()
+
+    def _step(self) -> bool:
+        events = self._intake.read(BATCH_BYTES) if self._intake else []
+        if events:
+            self._chain.receive(events)
+        self._chain.tick(boottime_ns())
+        self._ledger.write(self._balance())
+        return bool(events)
+
+    def _receive_messages(self) -> None:
+        messages, descriptors, alive = self._channel.receive()
+        for message in messages:
+            match message["kind"]:
+                case "rings":
+                    self._take_rings(message, descriptors)
+                case "process":
+                    self._chain.learn(read_facts(message), allowed=bool(message["allowed"]))
+                case "probes":
+                    self._probes_ready = bool(message["ready"])
+                case "stop":
+                    self._stopping = True
+        if not alive:
+            logger.error("the supervisor is gone; draining and stopping")
+            self._stopping = True
+
+    def _take_rings(self, message: Message, descriptors: list[int]) -> None:
+        data, control, counters = descriptors[:3]
+        self._intake = Intake(
+            RingBuffer(data, message["data_bytes"]), RingBuffer(control, message["control_bytes"])
+        )
+        self._counters = Counters(counters)
+        self._lost = self._counters.read()
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _kernel_losses(self) -> Mapping[str, Loss]:
+        return self._counters.read() if self._counters else {}
+
+    def _report_losses(self) -> None:
+        losses = self._kernel_losses()
+        for reason, now in losses.items():
+            before = self._lost.get(reason, Loss(0, 0))
+            if now.events > before.events:
+                self._rooms.telemetry.lost(reason, now.events - before.events, now.bytes - before.bytes)
+        self._lost = losses
+
+    def _count_predecessor(self) -> None:
+        left = self._ledger.take()
+        if left is None:
+            return
+        self._rooms.restarts += 1
+        logger.warning(
+            "the pipeline was started again: %d finished exchanges were not delivered, %d connections "
+            "were being read",
+            left.owed,
+            left.open_connections,
+        )
+        self._rooms.telemetry.lost("pipeline_restarted", left.owed)
+
+    def _balance(self) -> Balance:
+        return Balance(
+            exchanges=self._chain.exchanges,
+            settled=self._rooms.settled(),
+            open_connections=self._chain.open_connections,
+        )
+
+    def _readiness(self) -> dict[str, bool]:
+        return {
+            "probes": self._probes_ready,
+            "exporters": self._rooms.telemetry.is_running,
+            "collector": self._rooms.telemetry.healthy,
+            "store": self._rooms.archive.healthy,
+        }
+
+    def _finish(self) -> None:
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        while self._intake and time.monotonic() < deadline - SHUTDOWN_SECONDS * _ARCHIVE_SHARE:
+            if not self._step() and not self._intake.backlog:
+                break
+        self._chain.finish(boottime_ns())
+        self._report_losses()
+        stored = self._rooms.archive.shutdown(max(0.1, (deadline - time.monotonic()) * _ARCHIVE_SHARE))
+        self._chain.write_outcomes()
+        exported = self._rooms.telemetry.shutdown(max(0.1, deadline - time.monotonic()))
+        if not (stored and exported):
+            logger.warning(
+                "stopped with work left: %s",
+                " and ".join(
+                    what
+                    for what, done in (
+                        ("payloads wait on disk for the next start", stored),
+                        ("telemetry was not accepted by the collector", exported),
+                    )
+                    if not done
+                ),
+            )
+        self._ledger.clear()
+
+
+def pipeline_main(settings: Settings, channel: Channel, listener: socket.socket, ledger: Ledger) -> int:
+    """Body of the forked process; returns its exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the supervisor decides, and says so on the channel
+    openings = open_outside(settings, UnixClock())
+    drop_privileges(*settings.pipeline.user)
+    Pipeline(settings, openings, channel=channel, listener=listener, ledger=ledger).run()
+    return 0

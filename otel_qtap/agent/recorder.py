@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stands in the pipeline's place and writes raw kernel records to a file."""
+
+import json
+import os
+import platform
+import select
+import signal
+import time
+from pathlib import Path
+
+from otel_qtap import __version__
+from otel_qtap.agent.messages import Channel
+from otel_qtap.agent.privileges import drop_privileges
+from otel_qtap.capture.recording import RecordingWriter, Stream
+from otel_qtap.capture.ring import RingBuffer
+from otel_qtap.settings import Settings
+
+TICK_SECONDS = 0.010
+
+
+class Recorder:
+    """Reads both rings until the supervisor says stop."""
+
+    def __init__(self, channel: Channel, writer: RecordingWriter) -> None:
+        self._channel = channel
+        self._writer = writer
+        self._data: RingBuffer | None = None
+        self._control: RingBuffer | None = None
+        self._stopping = False
+
+    def run(self) -> None:
+        """The loop."""
+        self._channel.send({"kind": "running"})
+        poller = select.poll()
+        poller.register(self._channel.fileno(), select.POLLIN)
+        while not self._stopping:
+            if poller.poll(1000 * TICK_SECONDS):
+                self._receive()
+            self._read()
+        self._read()
+        self._writer.close()
+
+    def _receive(self) -> None:
+        messages, descriptors, alive = self._channel.receive()
+        for message in messages:
+            match message["kind"]:
+                case "rings":
+                    self._data = RingBuffer(descriptors[0], message["data_bytes"])
+                    self._control = RingBuffer(descriptors[1], message["control_bytes"])
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+                case "process":
+                    self._writer.write(Stream.PROCESS, json.dumps(message).encode())
+                case "stop":
+                    self._stopping = True
+        self._stopping = self._stopping or not alive
+
+    def _read(self) -> None:
+        if self._data is None or self._control is None:
+            return
+        # Control records are read first and written last: a close stands behind the data before it.
+        control: list[bytes] = []
+        self._control.drain(
+            lambda memory, at, size: control.append(bytes(memory[at : at + size])), self._control.size
+        )
+        write = self._writer.write
+        self._data.drain(lambda memory, at, size: write(Stream.DATA, memory[at : at + size]), self._data.size)
+        for record in control:
+            write(Stream.CONTROL, record)
+
+
+def recorder_main(settings: Settings, channel: Channel, path: Path) -> int:
+    """Body of the forked process; returns its exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    unix_offset_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    header = {"agent": __version__, "kernel": platform.release(), "unix_offset_ns": unix_offset_ns}
+    recorder = Recorder(channel, RecordingWriter(path, header))
+    drop_privileges(*settings.pipeline.user)
+    recorder.run()
+    return 0

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The privileged process: loads, attaches, reads /proc, keeps the pipeline alive, stops in order."""
+
+import contextlib
+import logging
+import os
+import platform
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from otel_qtap.agent.directories import prepare_directories
+from otel_qtap.agent.health import listen
+from otel_qtap.agent.ledger import Ledger
+from otel_qtap.agent.messages import Channel, process_message
+from otel_qtap.agent.watcher import Watcher, chosen_processes
+from otel_qtap.capture.attach import Tracepoints
+from otel_qtap.capture.records import process_notice
+from otel_qtap.capture.ring import RingBuffer
+from otel_qtap.capture.session import KernelSession, Loading
+from otel_qtap.discovery.btf import kernel_offsets
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.procfs import ProcessReader
+from otel_qtap.discovery.scan import LibraryScanner
+from otel_qtap.errors import PrivilegeError, QtapError
+from otel_qtap.model.identity import ProcessFacts
+from otel_qtap.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+OLDEST_KERNEL = (5, 8)
+UPROBE_MULTI_KERNEL = (6, 6)
+RESCAN_SECONDS = 30.0
+STOP_SECONDS = 9.0
+_RESTART_SECONDS = (0.0, 0.2, 1.0, 5.0)
+
+
+def run_agent(settings: Settings, record_to: Path | None) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code.
+
+    With ``record_to`` raw kernel records go to that file and nowhere else. Raises QtapError.
+    """
+    _require_privileges()
+    listener = listen(settings.health.address.host, settings.health.address.port)
+    prepare_directories(settings)
+    return Supervisor(settings, listener, record_to).run()
+
+
+def kernel_release() -> tuple[int, int]:
+    """Major and minor number of the running kernel."""
+    major, minor = platform.release().split("-")[0].split(".")[:2]
+    return int(major), int("".join(filter(str.isdigit, minor)) or 0)
+
+
+def _require_privileges() -> None:
+    if platform.machine() != "x86_64":
+        raise PrivilegeError(f"this machine is {platform.machine()}; capturing is built for x86_64")
+    if kernel_release() < OLDEST_KERNEL:
+        raise PrivilegeError(f"kernel {platform.release()} is too old: the BPF ring buffer came with 5.8")
+    if os.geteuid() != 0:
+        raise PrivilegeError(
+            "capturing needs root (to load BPF programs and to read other processes' maps): run it with "
+            "sudo, or see `otel-qtap doctor` for what is missing"
+        )
+
+
+class Supervisor:
+    """Owns the kernel side and the pipeline process."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, record_to: Path | None) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._record_to = record_to
+        self._ledger = Ledger()
+        self._channel: Channel | None = None
+        self._pipeline_pid = 0
+        self._started_at = 0.0
+        self._failures = 0
+        self._restart_at: float | None = None
+        self._pipeline_ran = False
+        self._failed_to_start: int | None = None
+        self._probes_ready = False
+        self._signals: list[int] = []
+        self._session: KernelSession | None = None
+        self._watcher: Watcher | None = None
+        self._process_ring: RingBuffer | None = None
+        self._tracepoints: Tracepoints | None = None
+
+    def run(self) -> int:
+        """Start everything, watch over it, stop it."""
+        waker = self._catch_signals()
+        loading = Loading(
+            interpreter=str(self._settings.capture.python),
+            offsets=kernel_offsets(),
+            attach=self._attach_mode(),
+            data_ring_bytes=self._settings.capture.effective_ring_bytes(),
+        )
+        self._start_pipeline()
+        scanner = LibraryScanner(
+            LibraryLocator(
+                self._settings.state.directory / "plans",
+                force_classic=self._settings.capture.sites == "classic",
+            ),
+            named=tuple(str(path) for path in self._settings.capture.libraries),
+        )
+        self._session = session = loading.result()
+        self._process_ring = RingBuffer(session.maps["process_ring"], session.process_ring_bytes)
+        self._watcher = watcher = Watcher(
+            session=session,
+            scanner=scanner,
+            processes=ProcessReader(),
+            selectors=chosen_processes(self._settings),
+            on_process=self._tell_process,
+        )
+        self._exclude_ourselves()
+        self._tracepoints = Tracepoints(session)
+        watcher.start()
+        self._probes_ready = True
+        self._introduce()
+        logger.info("capturing: %d library files probed", watcher.files)
+        return self._watch(waker)
+
+    def _attach_mode(self) -> str:
+        wanted = self._settings.capture.attach
+        if wanted != "auto":
+            return wanted
+        return "multi" if kernel_release() >= UPROBE_MULTI_KERNEL else "perf"
+
+    def _catch_signals(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._wakeup_writer = theirs  # closed with the process
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda received, _frame: self._signals.append(received))
+        return ours
+
+    def _start_pipeline(self) -> None:
+        """Fork it: it shares our memory, and opens what needs root before it renounces it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._become_pipeline(Channel(theirs))
+        theirs.close()
+        self._channel = Channel(ours)
+        self._pipeline_pid = pid
+        self._started_at = time.monotonic()
+        self._restart_at = None
+        if self._session is not None:
+            self._exclude_ourselves()
+            self._introduce()
+
+    def _become_pipeline(self, channel: Channel) -> None:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            if self._tracepoints is not None:  # a restart: descriptors are the supervisor's
+                self._tracepoints.detach()
+            if self._watcher is not None:
+                self._watcher.detach()
+            if self._session is not None:
+                self._session.close()
+            if self._record_to is not None:
+                from otel_qtap.agent.recorder import recorder_main  # noqa: PLC0415 - only one is needed
+
+                code = recorder_main(self._settings, channel, self._record_to)
+            else:
+                from otel_qtap.agent.pipeline import pipeline_main  # noqa: PLC0415
+
+                code = pipeline_main(self._settings, channel, self._listener, self._ledger)
+        except QtapError as error:
+            logger.critical("%s", error)
+            code = error.exit_code
+        except BaseException as error:
+            # The message of an unknown error may quote what it choked on; its type may not.
+            logger.critical("the pipeline failed: %s at %s", type(error).__name__, _where(error))
+        finally:
+            logging.shutdown()
+            os._exit(code)
+
+    def _introduce(self) -> None:
+        """Tell a pipeline all it needs: rings, processes, state of the probes."""
+        session, channel = self._session, self._channel
+        assert session is not None
+        assert channel is not None
+        rings = [session.maps[name] for name in ("data_ring", "control_ring", "counters")]
+        sizes = {"data_bytes": session.data_ring_bytes, "control_bytes": session.control_ring_bytes}
+        with contextlib.suppress(OSError):  # it died already: the next one is introduced again
+            channel.send({"kind": "rings", **sizes}, rings)
+        if self._watcher is not None:
+            for facts, allowed in self._watcher.processes:
+                self._tell_process(facts, allowed)
+        channel.send({"kind": "probes", "ready": self._probes_ready})
+
+    def _tell_process(self, facts: ProcessFacts, allowed: bool) -> None:
+        if self._channel is not None:
+            self._channel.send(process_message(facts, allowed=allowed))
+
+    def _exclude_ourselves(self) -> None:
+        assert self._watcher is not None
+        for pid in (os.getpid(), self._pipeline_pid):
+            self._watcher.exclude(pid)
+
+    def _watch(self, waker: socket.socket) -> int:
+        assert self._process_ring is not None
+        assert self._watcher is not None
+        assert self._session is not None
+        ring, watcher = self._process_ring, self._watcher
+        next_scan = time.monotonic() + RESCAN_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(waker, selectors.EVENT_READ)
+            selector.register(self._session.maps["process_ring"], selectors.EVENT_READ)
+            while True:
+                selector.select(timeout=0.05 if watcher.wants_attention else 0.5)
+                with contextlib.suppress(BlockingIOError):
+                    waker.recv(4096)
+                while self._signals:
+                    number = self._signals.pop(0)
+                    if number in (signal.SIGTERM, signal.SIGINT):
+                        return self._stop()
+                    if number == signal.SIGHUP:
+                        self._reload()
+                        next_scan = 0.0
+                    elif number == signal.SIGCHLD:
+                        self._reap()
+                watcher.look_again()
+                ring.drain(lambda memory, at, _size: watcher.notice(process_notice(memory, at)), ring.size)
+                now = time.monotonic()
+                if self._restart_at is not None and now >= self._restart_at:
+                    self._start_pipeline()
+                if now >= next_scan:
+                    next_scan = now + RESCAN_SECONDS
+                    watcher.rescan()
+                if self._channel is not None:
+                    self._channel.flush()
+                    self._pipeline_ran |= bool(self._channel.receive()[0])  # its one message: running
+                if self._failed_to_start is not None:
+                    return self._failed_to_start
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(self._pipeline_pid, os.WNOHANG)
+            if pid != self._pipeline_pid or pid == 0:
+                return
+            if self._channel is not None:
+                self._pipeline_ran |= bool(self._channel.receive()[0])
+                self._channel.close()
+                self._channel = None
+            if not self._pipeline_ran:
+                # What kept it from starting will keep it: its own message said what.
+                self._failed_to_start = max(os.waitstatus_to_exitcode(status), 1)
+                return
+            lived = time.monotonic() - self._started_at
+            self._failures = 0 if lived > 10 else self._failures + 1
+            delay = _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS) - 1)]
+            self._restart_at = time.monotonic() + delay
+            logger.error(
+                "the pipeline ended (%s); probes and ring live on, it is started again in %.1f s",
+                _describe(status),
+                delay,
+            )
+
+    def _reload(self) -> None:
+        """SIGHUP: a fresh pipeline (certificates and credentials are read again), and a new look around."""
+        logger.info("reloading: the pipeline is replaced; the probes stay")
+        if self._channel is not None:
+            self._channel.send({"kind": "stop"})
+
+    def _stop(self) -> int:
+        logger.info("stopping: reading what is left and flushing; a second signal stops at once")
+        deadline = time.monotonic() + STOP_SECONDS
+        if self._channel is not None:
+            self._channel.send({"kind": "stop"})
+        if self._watcher is not None:
+            self._watcher.detach()
+        if self._tracepoints is not None:
+            self._tracepoints.detach()
+        while time.monotonic() < deadline and self._pipeline_pid:
+            if any(number in (signal.SIGTERM, signal.SIGINT) for number in self._signals):
+                logger.warning("stopped at once; what was not flushed is lost")
+                os.kill(self._pipeline_pid, signal.SIGKILL)
+                return 1
+            with contextlib.suppress(ChildProcessError):
+                pid, status = os.waitpid(self._pipeline_pid, os.WNOHANG)
+                if pid == self._pipeline_pid:
+                    return os.waitstatus_to_exitcode(status) and 1
+            if self._channel is not None:
+                self._channel.flush()
+            time.sleep(0.01)
+        if self._pipeline_pid:
+            logger.error("the pipeline did not stop in %d s and is killed", STOP_SECONDS)
+            os.kill(self._pipeline_pid, signal.SIGKILL)
+        return 1
+
+
+def _describe(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _where(error: BaseException) -> str:
+    """Module and line of the innermost frame."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return f"{last.tb_frame.f_globals.get('__name__')}:{last.tb_lineno}" if last else "unknown"

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which library files are probed, and which processes are known: the supervisor's hands."""
+
+import contextlib
+import logging
+import struct
+from collections.abc import Callable, Iterable
+
+from otel_qtap.agent.workloads import process_key
+from otel_qtap.capture.attach import Probes, Site
+from otel_qtap.capture.records import Kind, ProcessNotice
+from otel_qtap.capture.session import KernelSession
+from otel_qtap.capture.syscalls import map_update
+from otel_qtap.discovery.libraries import LibraryPlan
+from otel_qtap.discovery.procfs import ProcessReader, matches
+from otel_qtap.discovery.scan import LibraryScanner
+from otel_qtap.discovery.selectors import Selectors
+from otel_qtap.errors import CaptureError
+from otel_qtap.model.identity import ProcessFacts, ProcessId
+from otel_qtap.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_FILE_KEY = struct.Struct("<QIxxxx")
+_TLS_LIBRARY = struct.pack("<I", 2)
+
+FactsHandler = Callable[[ProcessFacts, bool], None]
+
+
+def chosen_processes(settings: Settings) -> Selectors:
+    """Which processes the user wants captured."""
+    include, exclude = (
+        ",".join(map(str, chosen)) for chosen in (settings.capture.include, settings.capture.exclude)
+    )
+    return Selectors.parse(include, exclude)
+
+
+class Watcher:
+    """Probes library files once each, and tells ``on_process`` about processes that use them."""
+
+    def __init__(
+        self,
+        *,
+        session: KernelSession,
+        scanner: LibraryScanner,
+        processes: ProcessReader,
+        selectors: Selectors,
+        on_process: FactsHandler,
+    ) -> None:
+        self._session = session
+        self._scanner = scanner
+        self._reader = processes
+        self._selectors = selectors
+        self._on_process = on_process
+        self._probes: list[Probes] = []
+        self._known: dict[int, tuple[ProcessFacts, bool]] = {}
+        self._look_again: list[ProcessNotice] = []
+
+    @property
+    def files(self) -> int:
+        """Library files that are probed."""
+        return len(self._probes)
+
+    @property
+    def processes(self) -> Iterable[tuple[ProcessFacts, bool]]:
+        """Known processes, with whether the selectors allow them."""
+        return self._known.values()
+
+    @property
+    def wants_attention(self) -> bool:
+        """Whether ``look_again`` has work."""
+        return bool(self._look_again)
+
+    def start(self) -> None:
+        """Probe what is on disk and what is mapped now; learn the processes that map it."""
+        for plan in self._scanner.ahead_of_need():
+            self._attach(plan)
+        self.rescan()
+
+    def rescan(self) -> None:
+        """Look at all processes: what was missed while nobody looked is found here."""
+        result = self._scanner.mapped_now()
+        for plan in result.plans:
+            self._attach(plan)
+        for pid in result.processes:
+            known = self._known.get(pid)
+            if known is None or not self._is_alive(known[0].process):
+                self._learn(pid)
+        for pid in [p for p, (facts, _) in self._known.items() if not self._is_alive(facts.process)]:
+            del self._known[pid]
+
+    def exclude(self, pid: int) -> None:
+        """Never capture this process: the kernel side returns at once."""
+        key, value = struct.pack("<I", pid), struct.pack("<Q", 1)
+        with contextlib.suppress(OSError):  # a full map costs only work: the pipeline excludes too
+            map_update(self._session.maps["excluded_processes"], key, value)
+
+    def notice(self, notice: ProcessNotice) -> None:
+        """The kernel side saw something."""
+        if notice.kind is Kind.PROCESS_EXITED:
+            self._known.pop(notice.tgid, None)
+            return
+        if notice.kind is Kind.FILE_MAPPED and not self._inspect(notice):
+            self._look_again.append(notice)
+            return
+        self._meet(notice)
+
+    def look_again(self) -> None:
+        """Second look at processes whose mapping was not complete when the notice came."""
+        notices, self._look_again = self._look_again, []
+        for notice in notices:
+            if self._inspect(notice):
+                self._meet(notice)
+
+    def _inspect(self, notice: ProcessNotice) -> bool:
+        """Probe what this process maps and was not probed yet; whether the mapped file is a TLS library."""
+        for plan in self._scanner.inspect_mapping(notice.tgid):
+            self._attach(plan)
+        if notice.inode not in self._scanner.library_inodes(notice.tgid):
+            return False
+        # The notice's own key, for stacked file systems show another device to us than to the kernel.
+        self._mark_library(notice.inode, notice.device)
+        return True
+
+    def _meet(self, notice: ProcessNotice) -> None:
+        known = self._known.get(notice.tgid)
+        if known is None or process_key(*known[0].process) != process_key(notice.tgid, notice.start_time_ns):
+            self._learn(notice.tgid, notice.start_time_ns)
+
+    def _is_alive(self, process: ProcessId) -> bool:
+        ticks = self._reader.start_ticks(process.tgid)
+        return ticks is not None and matches(ticks, process.start_time_ns)
+
+    def _learn(self, pid: int, start_time_ns: int | None = None) -> None:
+        facts = self._reader.facts(pid, start_time_ns)
+        if facts is None:
+            return
+        allowed = self._selectors.allows(facts)
+        self._known[pid] = (facts, allowed)
+        if not allowed:
+            self.exclude(facts.process.tgid)
+        self._on_process(facts, allowed)
+
+    def _attach(self, plan: LibraryPlan) -> None:
+        for refusal in plan.refusals:
+            logger.debug("%s: %s is not probed: %s", plan.path, refusal.function, refusal.reason)
+        if not plan.sites:
+            logger.info("%s is not probed: %s", plan.path, "; ".join(r.reason for r in plan.refusals))
+            return
+        sites = [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
+        try:
+            self._probes.append(Probes(self._session, plan.path, sites))
+        except CaptureError as error:
+            logger.warning("%s", error)
+            self._scanner.forget(plan.identity)
+            return
+        self._mark_library(plan.identity.inode, plan.identity.kernel_device)
+        logger.info("probing %s (%s %s, %d sites)", plan.path, plan.library, plan.release, len(sites))
+
+    def _mark_library(self, inode: int, device: int) -> None:
+        """From now on whoever maps this file is reported as a process with TLS."""
+        with contextlib.suppress(OSError):  # without the mark its first connection reports it
+            map_update(self._session.maps["known_files"], _FILE_KEY.pack(inode, device), _TLS_LIBRARY)
+
+    def detach(self) -> None:
+        """Close all probes; the last process that holds them detaches."""
+        while self._probes:
+            self._probes.pop().detach()
