@@ -9,13 +9,14 @@ import ssl
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ORDERS = [{"id": 1, "item": "telescope", "card": "4111 1111 1111 1111"}]
+ORDERS = [{"id": 1, "item": "telescope", "deliver_to": "12 Analytical Row"}]
 
 
 class Shop(BaseHTTPRequestHandler):
     """GET /orders lists, POST /orders adds, everything else is not found."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """List the orders."""

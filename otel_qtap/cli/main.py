@@ -52,13 +52,7 @@ def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"otel-qtap {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in commands:
-        try:
-            module = importlib.import_module(f"otel_qtap.cli.{command}")
-        except ModuleNotFoundError as error:
-            if error.name != f"otel_qtap.cli.{command}":
-                raise
-            continue
-        module.add_parser(subparsers)
+        importlib.import_module(f"otel_qtap.cli.{command}").add_parser(subparsers)
     return parser
 
 
@@ -66,8 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code; usage errors and ``--help`` raise SystemExit."""
     argv = sys.argv[1:] if argv is None else argv
     chosen = [command for command in COMMANDS if argv[:1] == [command]]
-    arguments = build_parser(chosen or COMMANDS).parse_args(argv)
     try:
+        arguments = build_parser(chosen or COMMANDS).parse_args(argv)
         code: int = arguments.func(arguments)
         sys.stdout.flush()
     except QtapError as error:
