@@ -3,7 +3,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -120,9 +120,20 @@ class Telemetry:
         }
         self._traces = self._pipelines.get(Signal.TRACES)
         self._logs = self._pipelines.get(Signal.LOGS)
-        self._metrics_output = metrics
         self._metrics: AgentMetrics | None = None
+        self._start_metrics: Callable[[], AgentMetrics] | None = None
         self.observables = self._own_observables()
+        if Signal.METRICS in self._outlets:
+            # The SDK, only where it is needed; now, because later its files may be out of reach.
+            from otel_qtap.telemetry import metrics as sdk_metrics  # noqa: PLC0415
+
+            self._start_metrics = partial(
+                sdk_metrics.AgentMetrics,
+                observables=self.observables,
+                resource=self._resource,
+                output=metrics,
+                put=self._outlets[Signal.METRICS].put,
+            )
 
     def write(self, record: Record) -> None:
         """Export the span of one exchange, and an event for each of its findings."""
@@ -168,17 +179,9 @@ class Telemetry:
         """Start the exporters' threads."""
         for pipeline in self._pipelines.values():
             pipeline.start()
-        outlet = self._outlets.get(Signal.METRICS)
-        if outlet is not None:
-            from otel_qtap.telemetry.metrics import AgentMetrics  # noqa: PLC0415 - the SDK, only where needed
-
-            outlet.start()
-            self._metrics = AgentMetrics(
-                observables=self.observables,
-                resource=self._resource,
-                output=self._metrics_output,
-                put=outlet.put,
-            )
+        if self._start_metrics is not None:
+            self._outlets[Signal.METRICS].start()
+            self._metrics = self._start_metrics()
 
     @property
     def is_running(self) -> bool:

@@ -12,12 +12,8 @@ _OUTCOME = (*_COMPONENT, "error.type")
 
 METRICS = (
     # capture
-    Metric("qtap.capture.events", "counter", "{event}", (), "Kernel events read."),
-    Metric("qtap.capture.io", "counter", "By", (), "Plaintext bytes read from the kernel."),
     Metric("qtap.capture.lost", "counter", "{event}", _LOST, "Kernel events that were lost."),
     Metric("qtap.capture.lost.io", "counter", "By", _LOST, "Plaintext bytes that were lost with them."),
-    Metric("qtap.capture.processes", "updowncounter", "{process}", (), "Processes observed now."),
-    Metric("qtap.capture.libraries", "updowncounter", "{library}", (), "TLS library files with probes now."),
     # reassembly
     Metric("qtap.connection.active", "updowncounter", "{connection}", (), "Connections tracked now."),
     Metric("qtap.connection.opened", "counter", "{connection}", (), "Connections seen."),
@@ -33,25 +29,6 @@ METRICS = (
     Metric("qtap.stream.gaps", "counter", "{gap}", _GAP, "Runs of bytes that were not captured."),
     Metric("qtap.stream.gap.io", "counter", "By", _GAP, "Bytes in those gaps."),
     Metric("qtap.stream.late", "counter", "{event}", (), "Events of connections that had ended."),
-    # protocols
-    Metric("qtap.exchange.parsed", "counter", "{exchange}", ("qtap.protocol",), "Exchanges recognised."),
-    Metric(
-        "qtap.exchange.incomplete",
-        "counter",
-        "{exchange}",
-        ("qtap.capture.incomplete_reason",),
-        "Exchanges that are not known in full.",
-    ),
-    Metric(
-        "qtap.protocol.unknown", "counter", "{connection}", (), "Connections whose protocol is not known."
-    ),
-    Metric(
-        "qtap.protocol.malformed",
-        "counter",
-        "{message}",
-        ("qtap.protocol",),
-        "Messages that break their protocol.",
-    ),
     # correlation
     Metric("qtap.trace.placed", "counter", "{span}", ("qtap.trace.position",), "Spans placed in traces."),
     Metric("qtap.trace.unsampled", "counter", "{span}", (), "Spans not exported by sampling."),
@@ -156,9 +133,13 @@ METRICS = (
         "qtap.export.links_refused", "counter", "{link}", (), "Links into the span's own trace or to nowhere."
     ),
     # agent
-    Metric("process.cpu.time", "counter", "s", ("cpu.mode", "qtap.process.role"), "CPU time of the agent."),
+    Metric("process.cpu.time", "counter", "s", ("cpu.mode", "qtap.process.role"), "CPU time of the process."),
     Metric(
-        "process.memory.usage", "updowncounter", "By", ("qtap.process.role",), "Resident memory of the agent."
+        "process.memory.usage",
+        "updowncounter",
+        "By",
+        ("qtap.process.role",),
+        "Resident memory of the process.",
     ),
     Metric(
         "qtap.pipeline.restarts", "counter", "{restart}", (), "Pipeline processes that were started again."
@@ -169,10 +150,6 @@ METRIC_ATTRIBUTES = (
     Attribute("qtap.capture.lost.reason", "string", "qtap.capture.lost*", "Why, e.g. `ring_full`."),
     Attribute("qtap.connection.close_reason", "string", "qtap.connection.closed", "As on the log event."),
     Attribute("qtap.stream.gap.cause", "string", "qtap.stream.gap*", "`not_copied`, `lost` or `tail`."),
-    Attribute("qtap.protocol", "string", "qtap.exchange.*, qtap.protocol.*", "Protocol, e.g. `http`."),
-    Attribute(
-        "qtap.capture.incomplete_reason", "string", "qtap.exchange.incomplete", "As on spans, one value."
-    ),
     Attribute("qtap.trace.position", "string", "qtap.trace.placed", "`root`, `child` or `link`."),
     Attribute("qtap.payload.drop_reason", "string", "qtap.payload.refused", "As on spans."),
     Attribute(
@@ -189,7 +166,5 @@ METRIC_ATTRIBUTES = (
         "`queue_full`, `spool_full`, `rejected`, `shutdown`, an HTTP status or a gRPC code.",
     ),
     Attribute("cpu.mode", "string", "process.cpu.time", "`user` or `system`."),
-    Attribute(
-        "qtap.process.role", "string", "process.*", "Which process of the agent: `supervisor` or `pipeline`."
-    ),
+    Attribute("qtap.process.role", "string", "process.*", "Which process of the agent: `pipeline`."),
 )

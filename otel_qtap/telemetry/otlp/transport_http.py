@@ -5,6 +5,7 @@ import json
 import os
 import ssl
 import time
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -44,12 +45,16 @@ class HttpTransport:
         if url.scheme not in {"http", "https"} or not url.host:
             raise ExportError(f"OTLP endpoint for {signal}: not an http or https URL: {target.display_name}")
         self._signal = signal
-        self._json = target.protocol == "http/json"
+        self._to_json: Callable[[Signal, bytes], bytes] | None = None
+        if target.protocol == "http/json":
+            from otel_qtap.telemetry.otlp.json_form import to_json  # noqa: PLC0415 - protobuf, only for JSON
+
+            self._to_json = to_json
         self._gzip = target.compression == "gzip"
         self._path = url.request_uri
         self._headers = {
             "User-Agent": USER_AGENT,
-            "Content-Type": "application/json" if self._json else "application/x-protobuf",
+            "Content-Type": "application/json" if self._to_json else "application/x-protobuf",
             **dict(target.headers),
         }
         if self._gzip:
@@ -63,10 +68,8 @@ class HttpTransport:
 
     def send(self, body: bytes, timeout_seconds: float | None) -> Attempt:
         """Post once; see ``Transport.send``."""
-        if self._json:
-            from otel_qtap.telemetry.otlp.json_form import to_json  # noqa: PLC0415 - protobuf runtime, only for JSON
-
-            body = to_json(self._signal, body)
+        if self._to_json is not None:
+            body = self._to_json(self._signal, body)
         if self._gzip:
             body = isal_zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW)
         try:
@@ -100,7 +103,8 @@ class HttpTransport:
 
     def _judge(self, status: int, retry_after: str | None, answer: bytes) -> Attempt:
         if 200 <= status < 300:
-            rejected, message = _json_partial_success(answer) if self._json else read_partial_success(answer)
+            read = _json_partial_success if self._to_json else read_partial_success
+            rejected, message = read(answer)
             return Attempt(outcome=Outcome.DELIVERED, rejected=rejected, message=message)
         reason = str(status)
         if status in _RETRYABLE:
