@@ -21,7 +21,7 @@ from otel_qtap.telemetry.observables import Observables
 from otel_qtap.telemetry.openmetrics import render_openmetrics
 from otel_qtap.telemetry.otlp.requests import Group, Signal, instrumentation_scope
 from otel_qtap.telemetry.otlp.sender import Backoff
-from otel_qtap.telemetry.otlp.spool import DEFAULT_SPOOL_BYTES, MemorySpool
+from otel_qtap.telemetry.otlp.spool import MemorySpool, Spool
 from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity, agent_resource, resource_message
 from otel_qtap.telemetry.self_metrics import exporter_component, register_exporter, register_processor
 from otel_qtap.telemetry.signal_pipeline import (
@@ -55,7 +55,8 @@ class Telemetry:
 
     ``write`` and its siblings belong to one thread, the pipeline's: they encode and queue, and never
     wait. Construction loads what needs privileges (certificates); ``start`` starts the threads, after
-    the agent's ``observables`` were registered.
+    the agent's ``observables`` were registered. ``new_spool`` makes the place where requests of one
+    signal wait for the collector.
 
     Raises:
         ExportError: a target cannot be used as it is.
@@ -71,7 +72,7 @@ class Telemetry:
         host: HostIdentity,
         span_limits: SpanLimits | None = None,
         log_limits: AttributeLimits | None = None,
-        spool_bytes: int = DEFAULT_SPOOL_BYTES,
+        new_spool: Callable[[Signal], Spool] = lambda _signal: MemorySpool(),
         backoff: Backoff | None = None,
         stream: TextIO | None = None,
         clock: UnixClock | None = None,
@@ -103,7 +104,7 @@ class Telemetry:
                 self._outlets[signal] = Outlet(
                     signal=signal,
                     output=output,
-                    spool=MemorySpool(spool_bytes),
+                    spool=new_spool(signal),
                     stream=stream or sys.stdout,
                     backoff=backoff,
                     observe_attempt=self._record_attempt,

@@ -24,6 +24,8 @@ _METHODS: Final = {
 _RETRYABLE: Final = frozenset(
     {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 )
+# By default a channel waits up to two minutes before it connects again; the sender's backoff suffices.
+_RECONNECT: Final = (("grpc.initial_reconnect_backoff_ms", 500), ("grpc.max_reconnect_backoff_ms", 5000))
 _RETRY_INFO: Final = b"type.googleapis.com/google.rpc.RetryInfo"
 _STATUS_DETAILS: Final = "grpc-status-details-bin"
 
@@ -41,7 +43,7 @@ class GrpcTransport:
         scheme, separator, rest = target.endpoint.partition("://")
         address = rest.split("/", 1)[0] if separator else target.endpoint
         plaintext = scheme == "http" if separator else target.insecure
-        options = [("grpc.primary_user_agent", USER_AGENT)]
+        options = [("grpc.primary_user_agent", USER_AGENT), *_RECONNECT]
         compression = (
             grpc.Compression.Gzip if target.compression == "gzip" else grpc.Compression.NoCompression
         )

@@ -16,6 +16,7 @@ from otel_qtap.telemetry.exporting import Telemetry
 from otel_qtap.telemetry.limits import AttributeLimits, BatchLimits, SpanLimits
 from otel_qtap.telemetry.otlp.requests import Signal
 from otel_qtap.telemetry.otlp.sender import Backoff
+from otel_qtap.telemetry.otlp.spool import MemorySpool
 from otel_qtap.telemetry.otlp.target import OtlpTarget
 from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity
 from otel_qtap.telemetry.signal_pipeline import MetricsOutput, SignalOutput
@@ -250,6 +251,22 @@ def test_shutdown_without_a_collector_ends_at_its_deadline(telemetry_to, collect
     assert dict(telemetry.statistics().signals[Signal.TRACES].dropped) == {"shutdown": 1}
 
 
+def test_requests_wait_in_the_spool_that_was_asked_for(telemetry_to, collector, record):
+    spools = {}
+
+    def new_spool(signal):
+        spools[signal] = MemorySpool(max_bytes=1)
+        return spools[signal]
+
+    telemetry = telemetry_to(new_spool=new_spool)
+    collector.decide = lambda _: (503, {}, b"")
+    for _ in range(3):
+        telemetry.write(record())
+        telemetry.flush(0)
+    assert set(spools) == set(Signal)
+    assert spools[Signal.TRACES].waiting_items >= 1
+
+
 def test_unusable_target_is_refused_at_construction(telemetry_to):
     target = OtlpTarget(protocol="http/protobuf", endpoint="https://h/v1/traces", ca_certificate=b"none")
     with pytest.raises(ExportError, match="traces"):
@@ -261,6 +278,7 @@ def test_protobuf_over_http_needs_neither_sdk_nor_grpc_nor_protobuf_runtime():
 import sys
 from otel_qtap.telemetry.exporting import Telemetry
 from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity
+from otel_qtap.telemetry.otlp.spool import MemorySpool
 from otel_qtap.telemetry.otlp.target import OtlpTarget
 from otel_qtap.telemetry.signal_pipeline import MetricsOutput, SignalOutput
 output = SignalOutput(target=OtlpTarget(protocol="http/protobuf", endpoint="http://127.0.0.1:1/v1/traces"))

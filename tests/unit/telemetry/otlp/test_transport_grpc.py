@@ -62,11 +62,11 @@ def service():
 def serve(service):
     servers = []
 
-    def start(credentials=None):
+    def start(credentials=None, at=0):
         server = grpc.server(ThreadPoolExecutor(2))
         add_TraceServiceServicer_to_server(service, server)
         if credentials is None:
-            port = server.add_insecure_port("127.0.0.1:0")
+            port = server.add_insecure_port(f"127.0.0.1:{at}")
         else:
             port = server.add_secure_port("127.0.0.1:0", credentials)
         server.start()
@@ -167,6 +167,16 @@ def test_answer_that_does_not_come_in_time(service, serve, transport_to):
 def test_nobody_listens(free_port, transport_to):
     attempt = transport_to(f"http://127.0.0.1:{free_port}").send(BODY, 5)
     assert (attempt.outcome, attempt.reason) == (Outcome.RETRY, "UNAVAILABLE")
+
+
+def test_server_that_comes_back_is_found_again(service, serve, free_port, transport_to):
+    transport = transport_to(f"http://127.0.0.1:{free_port}")
+    assert transport.send(BODY, 5).outcome is Outcome.RETRY
+    serve(at=free_port)
+    deadline = time.monotonic() + 10
+    while transport.send(BODY, 5).outcome is Outcome.RETRY and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert service.requests == [REQUEST]
 
 
 def test_tls_with_a_private_authority(service, serve, transport_to, certificates):
