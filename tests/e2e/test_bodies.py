@@ -2,12 +2,13 @@
 """Bodies of every size arrive whole, in both directions and seen from both ends; a cut is stated."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.agent import AgentProcess, running_agent
 from tests.support.clients import request
-from tests.support.collector import Collector
+from tests.support.collector import Collector, running_collector
 from tests.support.otlp_records import Span
 from tests.support.payloads import sha256, text_of_entropy
 from tests.support.pki import Pki
@@ -59,24 +60,26 @@ def test_body_is_exact_in_both_directions_from_both_ends(
 
 
 def test_body_over_the_limit_is_cut_there_and_the_span_says_so(
-    tmp_path_factory: pytest.TempPathFactory, collector: Collector, cpython_server: TlsServer, pki: Pki
+    tmp_path: Path, cpython_server: TlsServer, pki: Pki
 ) -> None:
     limit, size = 10_000, 300_000
     body = text_of_entropy(size)
-    settings = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
-        "OTEL_QTAP_CAPTURE_MAX_BODY_BYTES": str(limit),
-    }
-    with running_agent(tmp_path_factory.mktemp("limited"), settings):
-        for mark in ("/echo/limited", "/echo/after"):
-            request("http.client", "POST", cpython_server.url + mark, pki.ca, body=body)
-        for span in exchange_spans(collector, cpython_server, "/echo/limited"):
-            assert span.attributes["qtap.capture.complete"] is False
-            assert "truncated" in span.attributes["qtap.capture.incomplete_reason"]
-            for part in ("request", "response"):
-                assert span.attributes[f"http.{part}.body.size"] == size
-                message = wait_for_reference(span.body_reference(part))
-                assert message.body == body[:limit]
-                assert message.fields["warc-truncated"] == "length"
-        # The next exchange is found again behind what was cut.
-        assert len(exchange_spans(collector, cpython_server, "/echo/after")) == 2
+    with running_collector(tmp_path / "collector") as collector:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
+            "OTEL_QTAP_CAPTURE_MAX_BODY_BYTES": str(limit),
+        }
+        with running_agent(tmp_path / "agent", settings):
+            for mark in ("/echo/limited", "/echo/after"):
+                request("http.client", "POST", cpython_server.url + mark, pki.ca, body=body)
+            limited = exchange_spans(collector, cpython_server, "/echo/limited")
+            # The next exchange of the same process is found again behind what was cut.
+            exchange_spans(collector, cpython_server, "/echo/after")
+            for span in limited:
+                assert span.attributes["qtap.capture.complete"] is False
+                assert "truncated" in span.attributes["qtap.capture.incomplete_reason"]
+                for part in ("request", "response"):
+                    assert span.attributes[f"http.{part}.body.size"] == size
+                    message = wait_for_reference(span.body_reference(part))
+                    assert message.body == body[:limit]
+                    assert message.fields["warc-truncated"] == "length"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import procfs
-from tests.support.agent import AgentProcess, running_agent
+from tests.support.agent import running_agent
 from tests.support.collector import Collector
 from tests.support.exchanges import key_of
 from tests.support.loadgen import start_load
 from tests.support.nginx import Nginx
+from tests.support.otlp_sink import OtlpSink
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -21,8 +22,9 @@ pytestmark = pytest.mark.e2e
 CAPTURING_AGAIN_WITHIN_NS = 1_000_000_000
 
 
-def test_pipeline_has_no_privilege_at_all(agent: AgentProcess) -> None:
-    held = procfs.privileges(agent.pipeline_pid())
+def test_pipeline_has_no_privilege_at_all(tmp_path: Path, sink: OtlpSink) -> None:
+    with running_agent(tmp_path, {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint}) as agent:
+        held = procfs.privileges(agent.pipeline_pid())
     assert 0 not in held.user_ids
     assert 0 not in held.group_ids
     assert 0 not in held.supplementary_groups

@@ -4,18 +4,18 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.collector_build import collector_binary
-from tests.support.otlp_records import Span, Telemetry, telemetry_of_lines
+from tests.support.otlp_records import Span, Telemetry
 from tests.support.pki import Pki
 from tests.support.ports import free_port, wait_listening
 from tests.support.subprocesses import running
 from tests.support.waiting import eventually
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Collector:
     """A running collector that writes all it receives to a file."""
 
@@ -23,13 +23,19 @@ class Collector:
     http_endpoint: str
     output: Path
     log: Path
+    _received: Telemetry = field(default_factory=Telemetry, repr=False)
+    _read_up_to: int = 0
 
     def telemetry(self) -> Telemetry:
         """Everything received so far."""
-        if not self.output.exists():
-            return Telemetry()
-        with self.output.open(encoding="utf-8") as lines:
-            return telemetry_of_lines(lines)
+        if self.output.exists():
+            with self.output.open("rb") as lines:
+                lines.seek(self._read_up_to)
+                for line in lines:
+                    if line.endswith(b"\n"):  # the last one may still be in the writing
+                        self._received.add(json.loads(line))
+                        self._read_up_to += len(line)
+        return self._received
 
     def wait_for_spans(
         self, count: int, chosen: Callable[[Span], bool], *, seconds: float = 15

@@ -2,8 +2,7 @@
 """Spans, log records and metric points as tests read them, from OTLP/JSON or protobuf requests."""
 
 import base64
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,15 +120,6 @@ def otlp_json(message: Message) -> Json:
     plain = MessageToDict(message, use_integers_for_enums=True)
     _hex_ids(plain)
     return plain
-
-
-def telemetry_of_lines(lines: Iterable[str]) -> Telemetry:
-    """Read what the collector's file exporter wrote: one request a line."""
-    telemetry = Telemetry()
-    for line in lines:
-        if line.endswith("\n"):  # the last line may still be in the writing
-            telemetry.add(json.loads(line))
-    return telemetry
 
 
 def _spans(request: Json) -> Iterator[Span]:

@@ -67,10 +67,11 @@ class OtlpSink:
         return telemetry
 
     def receive(self, path: str, headers: dict[str, str], wire: bytes) -> tuple[int, dict[str, str]]:
-        """Keep one request and say what to answer."""
+        """Keep one request and say what to answer; a path that is none of OTLP's gets 404."""
         body = gzip.decompress(wire) if headers.get("content-encoding") == "gzip" else wire
-        self.requests.append(SinkRequest(path, headers, wire, body, self._status))
-        return self._status, self._headers
+        status = self._status if path in _MESSAGES else 404
+        self.requests.append(SinkRequest(path, headers, wire, body, status))
+        return status, self._headers
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from warcio.archiveiterator import ArchiveIterator
@@ -36,7 +37,7 @@ class StoredMessage:
     start_line: str
     http_fields: dict[str, str]
     body: bytes
-    """Without transfer framing and content coding."""
+    """Without chunk framing; content coding as it was."""
 
 
 def parse_reference(uri: str) -> Range:
@@ -78,8 +79,25 @@ def read_segment(data: bytes) -> Iterator[StoredMessage]:
             fields={name.lower(): value for name, value in record.rec_headers.headers},
             start_line=f"{http.protocol} {http.statusline}".strip() if http else "",
             http_fields={name.lower(): value for name, value in http.headers} if http else {},
-            body=record.content_stream().read(),
+            body=_body(record.raw_stream.read(), chunked=_is_chunked(http)),
         )
+
+
+def _is_chunked(http: Any) -> bool:
+    return http is not None and http.get_header("transfer-encoding") == "chunked"
+
+
+def _body(content: bytes, *, chunked: bool) -> bytes:
+    """Content without chunk framing; ``warcio`` itself would leave the trailer fields in."""
+    if not chunked:
+        return content
+    body = b""
+    while True:
+        line, _, content = content.partition(b"\r\n")
+        size = int(line.partition(b";")[0], 16)
+        if not size:
+            return body
+        body, content = body + content[:size], content[size + 2 :]
 
 
 def plain_segments(directory: Path) -> bytes:
