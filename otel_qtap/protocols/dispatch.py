@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from otel_qtap.model.exchange import Exchange
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, Direction
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, Direction, Role
 from otel_qtap.model.stream import BytesReceived, ConnectionEnded, DirectionEnded, GapDetected, StreamEvent
 from otel_qtap.protocols.base import (
     UNKNOWN_START,
@@ -144,6 +144,9 @@ class Dispatcher:
         if len(self._connections) >= self._max_connections:
             self._forgotten += 1
             oldest = self._connections.pop(next(iter(self._connections)))
+            if oldest.conversation is not None:
+                # What it still says is lost with it, but it gives back what it holds.
+                oldest.conversation.receive(ConnectionEnded(oldest.context.id, 0, "evicted"))
             self._drop(oldest)
         connection = self._connections[context.id] = _Connection(context)
         return connection
@@ -232,10 +235,11 @@ class Dispatcher:
                 verdict = spec.search(head) if searching else spec.infer(head)
                 if verdict is Verdict.REQUEST or verdict is Verdict.RESPONSE:
                     is_request = verdict is Verdict.REQUEST
-                    self._claim(
-                        connection, undecided, spec, direction if is_request else Direction(1 - direction)
-                    )
-                    return undecided.events
+                    request_direction = direction if is_request else Direction(1 - direction)
+                    if not searching or _is_plausible(request_direction, connection.context.role):
+                        self._claim(connection, undecided, spec, request_direction)
+                        return undecided.events
+                    ruled_out = False
                 ruled_out = ruled_out and verdict is Verdict.NO
             undecided.ruled_out[direction] = ruled_out
         self._bound(connection, undecided)
@@ -278,6 +282,16 @@ class Dispatcher:
                 self._opaque_bytes += len(oldest.data)
                 if not undecided.ruled_out[oldest.direction]:
                     _lose_start(undecided, oldest.direction)
+
+
+def _is_plausible(request_direction: Direction, role: Role) -> bool:
+    """Whether the end of the TLS connection that this process is sends requests in this direction.
+
+    A body may quote a message. Where that is all there is to go by, it must not turn the roles round.
+    """
+    if role is Role.UNKNOWN:
+        return True
+    return (request_direction is Direction.EGRESS) == (role is Role.CLIENT)
 
 
 def _lose_start(undecided: _Undecided, direction: Direction) -> None:

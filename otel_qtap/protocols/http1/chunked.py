@@ -25,11 +25,16 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 
 
 class MalformedError(Exception):
-    """Broken framing; ``at`` is where in the input it was noticed. Stays inside this package."""
+    """Broken framing. Stays inside this package.
 
-    def __init__(self, at: int) -> None:
+    The line at fault begins ``at`` in the input, or, where ``earlier`` is not empty, with those bytes,
+    which came before.
+    """
+
+    def __init__(self, at: int, earlier: bytes = b"") -> None:
         super().__init__(at)
         self.at = at
+        self.earlier = earlier
 
 
 class ChunkedBody:
@@ -45,6 +50,7 @@ class ChunkedBody:
         "_lf_only",
         "_limit",
         "_line",
+        "_line_start",
         "_message",
         "_remaining",
         "_step",
@@ -58,6 +64,7 @@ class ChunkedBody:
         self._budget = budget
         self._lf_only = b"\r\n" not in message.head
         self._line = b""
+        self._line_start = 0, b""
         self._remaining = 0
         self._step: Callable[[bytes, int], int] = self._size_line
         self.cut_bytes = 0
@@ -72,20 +79,20 @@ class ChunkedBody:
 
     def _take_line(self, data: bytes, at: int, limit: int) -> tuple[bytes | None, int]:
         """The next line without its end, or None when it is not whole yet; and where reading goes on."""
+        earlier = self._line
         stop = data.find(b"\n", at)
+        line = earlier + (data[at:stop] if stop >= 0 else data[at:])
+        if len(line) > limit:
+            raise MalformedError(at, earlier)
         if stop < 0:
-            self._line += data[at:]
-            if len(self._line) > limit:
-                raise MalformedError(at)
+            self._line = line
             return None, len(data)
-        line = self._line + data[at:stop]
-        self._line = b""
         if line.endswith(b"\r"):
             line = line[:-1]
         elif not self._lf_only:
-            raise MalformedError(at)
-        if len(line) > limit:
-            raise MalformedError(at)
+            raise MalformedError(at, earlier)
+        self._line = b""
+        self._line_start = at, earlier
         return line, stop + 1
 
     def _size_line(self, data: bytes, at: int) -> int:
@@ -94,7 +101,7 @@ class ChunkedBody:
             return next_at
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
-            raise MalformedError(at)
+            raise MalformedError(*self._line_start)
         self._remaining = int(match[1], 16)
         self._step = self._data if self._remaining else self._trailer_line
         return next_at
@@ -110,7 +117,7 @@ class ChunkedBody:
     def _data_end(self, data: bytes, at: int) -> int:
         line, next_at = self._take_line(data, at, 1)
         if line:
-            raise MalformedError(at)
+            raise MalformedError(*self._line_start)
         if line is not None:
             self._step = self._size_line
         return next_at

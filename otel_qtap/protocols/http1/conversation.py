@@ -86,6 +86,13 @@ class Http1Conversation:
                 self._responses.end(closed=True)
         elif isinstance(event, ConnectionEnded):
             self._end(event)
+        if self.switched:
+            # Requests that nothing more will be heard of.
+            while self._pending:
+                request = self._pending.popleft()
+                if not request.complete:
+                    request.cut("disconnect", Incomplete.CONNECTION_ENDED)
+                self._emit(request, request.answer)
         return out
 
     def hand_over(self) -> Handover:
@@ -155,7 +162,7 @@ class Http1Conversation:
             if not self._uncertain:
                 self._pipelined = True
             elif not self._pipelined:
-                while len(pending) > 1 and pending[1].start_ns <= response.start_ns:
+                while len(pending) > 1 and pending[1].start_ns <= response.end_ns:
                     lost = pending.popleft()
                     lost.flaw(Incomplete.GAP)
                     self._emit(lost, None)
@@ -169,7 +176,9 @@ class Http1Conversation:
         connected = request is not None and request.method == b"CONNECT" and response.status < 300
         if response.status == 101 or connected:
             self.switched = True
+            self._requests.impatient = False
             self._requests.park()
+            self._responses.park()
         if request is None:
             self._emit(None, response)
         elif request.complete:

@@ -91,7 +91,7 @@ class ExchangeBuilder:
             kind=kind,
             name=method if type(method) is str and method != semconv.OTHER else "HTTP",
             start_ns=first.start_ns,
-            end_ns=last.end_ns,
+            end_ns=max(first.start_ns, last.end_ns),
             attributes=attributes,
             request=_payload(request, Part.REQUEST, _REQUEST_TYPE) if request is not None else None,
             response=_payload(response, Part.RESPONSE, _RESPONSE_TYPE) if response is not None else None,

@@ -21,6 +21,7 @@ MAX_FIELDS = 1000
 METHOD_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 """RFC 9110 5.6.2 token; the longest registered method has 17 characters."""
 
+_FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01])[ \t]+([1-9][0-9]{2})(?:[ \t][^\r\n]*)?\r?\n")
 _OBS_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
@@ -115,13 +116,19 @@ class HeadParser:
         try:
             parser.feed_data(head)
         except httptools.HttpParserUpgrade:
-            return True
+            pass
         except httptools.HttpParserError:
             return False
-        return True
+        return not lenient or all(map(_is_field, sink.fields))
 
 
 Parser = httptools.HttpRequestParser | httptools.HttpResponseParser
+
+
+def _is_field(field: tuple[bytes, bytes]) -> bool:
+    """What must be refused even when read leniently: RFC 9112 5.1 (names), RFC 9110 5.5 (values)."""
+    name, value = field
+    return _FIELD_NAME.fullmatch(name) is not None and b"\r" not in value and b"\0" not in value
 
 
 def _joined(fields: list[tuple[bytes, bytes]]) -> Fields:

@@ -118,9 +118,7 @@ class MessageReader:
         if self._held_length:
             data = self._held + data
             self._held = b""
-        at, end = 0, len(data)
-        while at < end:
-            at = self._step(data, at)
+        self._read(data)
 
     def gap(self, event: GapDetected) -> None:
         """Step over bytes that were lost."""
@@ -185,8 +183,10 @@ class MessageReader:
                 self.gap(event)
 
     def take_parked(self) -> tuple[list[BytesReceived | GapDetected], int]:
-        """Hand over what was parked, and the stream offset at which reading stopped."""
+        """Hand over what was parked, and the stream offset at which reading stopped, in step."""
         events, self._parked_events = self._parked_events, []
+        if self.lost:
+            return events, UNKNOWN_START
         return events, events[0].position if events else self.position
 
     def close(self) -> None:
@@ -194,6 +194,11 @@ class MessageReader:
         self._step = _ignore
         self._message = self._chunked = None
         self._listener = _NOBODY
+
+    def _read(self, data: bytes) -> None:
+        at, end = 0, len(data)
+        while at < end:
+            at = self._step(data, at)
 
     # Steps: consume ``data`` from ``at``, return where reading goes on.
 
@@ -238,10 +243,11 @@ class MessageReader:
         self._message = message
         framing = self._listener.head_read(message)
         self.midstream = self.lost = False
-        if not well_formed:
+        if not well_formed and framing is not Framing.SWITCH:
             framing = Framing.INVALID
         match framing:
-            case Framing.NOTHING:
+            case Framing.NOTHING | Framing.SWITCH:
+                # On a switch the listener parks both readers.
                 self._end_message(self._event.timestamp_ns)
             case Framing.LENGTH:
                 self._remaining = message.content_length
@@ -252,9 +258,6 @@ class MessageReader:
                 self._step = self._read_chunked
             case Framing.UNTIL_CLOSE:
                 self._step = self._until_close
-            case Framing.SWITCH:
-                self.park()
-                self._end_message(self._event.timestamp_ns)
             case Framing.INVALID:
                 if well_formed:
                     self._counters.malformed_messages += 1
@@ -297,7 +300,14 @@ class MessageReader:
             message.size_known = False
             self._end_message(self._event.timestamp_ns)
             self._lose_step()
-            return error.at
+            if not error.earlier:
+                return error.at
+            # The broken line may be a start line, and began in an earlier event. This is not done
+            # again for the rest of this event, for what breaks there begins there.
+            data = error.earlier + data[error.at :]
+            self._held_length = len(error.earlier)
+            self._read(data)
+            return len(data)
         if chunked.done:
             if message.tail and not _PARSER.is_trailer(message.tail):
                 message.flaw(Incomplete.MALFORMED)
@@ -351,7 +361,9 @@ class MessageReader:
 
     def _new_message(self, data: bytes, at: int, stop: int) -> Message:
         started_ns = self._held_started_ns if at < self._held_length else self._event.started_ns
-        return Message(data[at:stop], self.position - len(data) + at, started_ns)
+        message = Message(data[at:stop], self.position - len(data) + at, started_ns)
+        message.end_ns = self._event.timestamp_ns
+        return message
 
     def _jump(self, event: BytesReceived) -> None:
         """The event does not stand where reading is: at a first event, or behind an unannounced gap."""
@@ -377,6 +389,7 @@ class MessageReader:
         else:
             _PARSER.read_response(message)
         message.head = held
+        message.end_ns = self._event.timestamp_ns
         if not message.version:
             self._counters.skipped_bytes += len(held)
             return
