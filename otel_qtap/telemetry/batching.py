@@ -106,14 +106,14 @@ class BatchQueue:
         batch: list[tuple[Group, bytes]] = []
         size = 0
         groups: set[int] = set()
-        with self._lock:
-            while self._items and len(batch) < self._batch_size:
-                group, item = self._items[0]
-                size += len(item) + (0 if id(group) in groups else group.size)
-                if batch and size > MAX_REQUEST_BYTES:
-                    break
-                groups.add(id(group))
-                batch.append(self._items.popleft())
+        # Without the lock: others only append, and only the holder of ``_draining`` takes.
+        while self._items and len(batch) < self._batch_size:
+            group, item = self._items[0]
+            size += len(item) + (0 if id(group) in groups else group.size)
+            if batch and size > MAX_REQUEST_BYTES:
+                break
+            groups.add(id(group))
+            batch.append(self._items.popleft())
         return batch
 
     def _run(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from otel_qtap.telemetry.otlp.wire import delimited, fields, utf8
+from otel_qtap.telemetry.otlp.wire import delimited, fields, utf8, varint
 
 _ENTRY = b"\x0a"
 _OWNER = b"\x0a"
@@ -66,18 +66,22 @@ def export_request(items: Iterable[tuple[Group, bytes]]) -> ExportRequest:
         if scope is None:
             scope = scopes[id(group)] = (group, [])
         scope[1].append(item)
-    entries: list[bytes] = []
+    # Lengths first, then one join: a request is a megabyte, and every level would copy it again.
+    chunks: list[bytes] = []
     for resource, scopes in by_resource.items():
-        parts = [delimited(_OWNER, resource)]
+        owner = delimited(_OWNER, resource)
+        size = len(owner)
+        inner: list[bytes] = []
         schema_url = b""
         for group, scope_items in scopes.values():
             schema_url = delimited(_SCHEMA_URL, utf8(group.schema_url))
-            parts.append(
-                delimited(_INNER, b"".join((delimited(_OWNER, group.scope), *scope_items, schema_url)))
-            )
-        parts.append(schema_url)
-        entries.append(delimited(_ENTRY, b"".join(parts)))
-    return ExportRequest(b"".join(entries), count)
+            owner_scope = delimited(_OWNER, group.scope)
+            scope_size = len(owner_scope) + sum(map(len, scope_items)) + len(schema_url)
+            header = _INNER + varint(scope_size)
+            inner += (header, owner_scope, *scope_items, schema_url)
+            size += len(header) + scope_size
+        chunks += (_ENTRY + varint(size + len(schema_url)), owner, *inner, schema_url)
+    return ExportRequest(b"".join(chunks), count)
 
 
 def split_request(request: ExportRequest) -> tuple[ExportRequest, ExportRequest]:
