@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic_settings import EnvSettingsSource
 
 from otel_qtap.errors import SettingsError
 from otel_qtap.settings.catalog import Variable, qtap_variables, standard_variables
@@ -25,6 +25,7 @@ from otel_qtap.settings.model import (
 )
 from otel_qtap.settings.otel import SIGNALS, OtlpVariables, StandardVariables
 from otel_qtap.settings.shape import shape
+from otel_qtap.settings.variables import Variables
 
 OWN_PREFIX = "OTEL_QTAP_"
 
@@ -40,7 +41,7 @@ _REASONS = {
     "too_long": "more of them than allowed",
 }
 
-_Variables = TypeVar("_Variables", bound=BaseSettings)
+_Variables = TypeVar("_Variables", bound=Variables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +150,7 @@ def _read(
     source = EnvSettingsSource(variables, env_prefix=prefix.lower())
     source.env_vars = {name.lower(): value for name, value in known.items()}
     try:
-        return variables.model_validate(source())
+        return variables(**source())
     except ValidationError as refusal:
         # include_input=False: what was refused may be a secret in the wrong place.
         for error in refusal.errors(include_url=False, include_input=False):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from otel_qtap.settings.values import (
     AbsolutePath,
@@ -29,6 +29,7 @@ from otel_qtap.settings.values import (
     Wants,
     word,
 )
+from otel_qtap.settings.variables import Variables
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -239,7 +240,7 @@ class Log(Room):
     )
 
 
-class QtapVariables(BaseSettings):
+class QtapVariables(Variables):
     """All ``OTEL_QTAP_*`` variables: the room is the word after the prefix, the field all after it."""
 
     model_config = SettingsConfigDict(

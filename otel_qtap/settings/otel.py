@@ -9,7 +9,7 @@ specification would warn about and ignore is refused at start.
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from otel_qtap.settings.values import (
     CommaList,
@@ -24,6 +24,7 @@ from otel_qtap.settings.values import (
     word,
     word_list,
 )
+from otel_qtap.settings.variables import Variables
 
 SIGNALS: tuple[Literal["traces", "metrics", "logs"], ...] = ("traces", "metrics", "logs")
 
@@ -40,7 +41,7 @@ Sampler = Literal[
 KNOWN_METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY")
 
 
-class StandardVariables(BaseSettings):
+class StandardVariables(Variables):
     """Every honoured ``OTEL_*`` variable that is not one of the OTLP exporter's."""
 
     model_config = SettingsConfigDict(env_prefix="OTEL_", enable_decoding=False, frozen=True, extra="ignore")
@@ -179,7 +180,7 @@ class StandardVariables(BaseSettings):
         return self
 
 
-class OtlpVariables(BaseSettings):
+class OtlpVariables(Variables):
     """The OTLP exporter's variables, read once in general form and once per signal."""
 
     model_config = SettingsConfigDict(

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+
 import pytest
 
 from otel_qtap.errors import SettingsError
@@ -133,3 +135,16 @@ def test_the_log_level_of_the_agent_wins_over_the_standard_one() -> None:
     assert load_settings({}).log_level == "info"
     assert load_settings({"OTEL_LOG_LEVEL": "warn"}).log_level == "warn"
     assert load_settings({"OTEL_LOG_LEVEL": "warn", "OTEL_QTAP_LOG_LEVEL": "debug"}).log_level == "debug"
+
+
+def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9999")
+    monkeypatch.setenv("OTEL_QTAP_CAPTURE_MAX_BODY_BYTES", "77")
+
+    nothing = load_settings({})
+    general = load_settings(dict(os.environ))
+
+    assert nothing.traces.endpoint == "http://localhost:4318/v1/traces"
+    assert nothing.capture.max_body_bytes != 77
+    assert general.traces.endpoint == "http://127.0.0.1:9999/v1/traces"
+    assert general.capture.max_body_bytes == 77
