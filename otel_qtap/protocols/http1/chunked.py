@@ -21,7 +21,7 @@ MAX_CHUNK_LINE = 4096
 MAX_TRAILER_BYTES = 65_536
 """As for heads."""
 
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 
 
 class MalformedError(Exception):
