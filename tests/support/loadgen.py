@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTPS load at a fixed rate or at saturation, from the Go program in ``loadgen/``."""
+"""HTTPS load at a fixed rate or at saturation, from the Go program in ``programs/loadgen``."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.cache import cached_build, fingerprint, run_build_step
 
-_SOURCE = Path(__file__).parent / "loadgen"
+_SOURCE = Path(__file__).parent / "programs" / "loadgen"
 
 
 @dataclass(frozen=True, slots=True)
