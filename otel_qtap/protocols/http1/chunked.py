@@ -52,6 +52,7 @@ class ChunkedBody:
         "_line",
         "_line_start",
         "_message",
+        "_raw_line",
         "_remaining",
         "_step",
         "cut_bytes",
@@ -65,6 +66,7 @@ class ChunkedBody:
         self._lf_only = b"\r\n" not in message.head
         self._line = b""
         self._line_start = 0, b""
+        self._raw_line = b""
         self._remaining = 0
         self._step: Callable[[bytes, int], int] = self._size_line
         self.cut_bytes = 0
@@ -87,6 +89,7 @@ class ChunkedBody:
         if stop < 0:
             self._line = line
             return None, len(data)
+        self._raw_line = line + b"\n"
         if line.endswith(b"\r"):
             line = line[:-1]
         elif not self._lf_only:
@@ -128,7 +131,7 @@ class ChunkedBody:
         if line is None:
             return next_at
         if line:
-            message.tail += line + b"\r\n"
+            message.tail += self._raw_line
         else:
             self.done = True
             # A bound method of its own would keep this object alive until the next collection.

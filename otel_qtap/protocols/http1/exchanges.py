@@ -25,6 +25,7 @@ PROPAGATION_FIELDS: dict[bytes, str] = {
 MAX_PROPAGATION_BYTES = 1024
 """Twice what W3C asks for tracestate; a longer value is no trace context."""
 
+_PROPAGATION_NAMES = frozenset(PROPAGATION_FIELDS)
 _REQUEST_TYPE = "application/http; msgtype=request"
 _RESPONSE_TYPE = "application/http; msgtype=response"
 _NO_FIELDS: dict[str, str] = {}
@@ -136,11 +137,10 @@ def _encoding(message: Message, content_encoding: bytes | None) -> str:
 
 
 def _propagation(fields: Fields) -> dict[str, str]:
-    shared = PROPAGATION_FIELDS.keys() & fields.keys()
-    if not shared:
+    if _PROPAGATION_NAMES.isdisjoint(fields):
         return _NO_FIELDS
     return {
-        PROPAGATION_FIELDS[name]: str(fields[name], "ascii", "replace")
-        for name in sorted(shared)
-        if len(fields[name]) <= MAX_PROPAGATION_BYTES
+        text: str(value, "ascii", "replace")
+        for name, text in PROPAGATION_FIELDS.items()
+        if (value := fields.get(name)) is not None and len(value) <= MAX_PROPAGATION_BYTES
     }

@@ -32,6 +32,10 @@ MAX_PARKED_BYTES = 65_536
 
 _PARSER = HeadParser()
 
+# Bound once: looking a member up in its enum costs as much as a small call, and heads are the hot path.
+_NOTHING, _LENGTH, _CHUNKED = Framing.NOTHING, Framing.LENGTH, Framing.CHUNKED
+_UNTIL_CLOSE, _SWITCH, _INVALID = Framing.UNTIL_CLOSE, Framing.SWITCH, Framing.INVALID
+
 
 class MessageListener(Protocol):
     """The conversation, as its readers see it."""
@@ -208,8 +212,10 @@ class MessageReader:
             return at + 1
         scan = at + self._scanned
         self._scanned = 0
-        blank = data.find(b"\n\r\n", scan)
-        lf_only = data.find(b"\n\n", scan, blank + 1 if blank >= 0 else len(data))
+        # Not further than a head may be long, or many short messages would be searched to their end.
+        limit = at + MAX_HEAD_BYTES
+        blank = data.find(b"\n\r\n", scan, limit)
+        lf_only = data.find(b"\n\n", scan, blank + 1 if blank >= 0 else limit)
         if lf_only >= 0:
             stop = lf_only + 2
         elif blank >= 0:
@@ -243,28 +249,27 @@ class MessageReader:
         self._message = message
         framing = self._listener.head_read(message)
         self.midstream = self.lost = False
-        if not well_formed and framing is not Framing.SWITCH:
-            framing = Framing.INVALID
-        match framing:
-            case Framing.NOTHING | Framing.SWITCH:
-                # On a switch the listener parks both readers.
-                self._end_message(self._event.timestamp_ns)
-            case Framing.LENGTH:
-                self._remaining = message.content_length
-                self._step = self._length
-            case Framing.CHUNKED:
-                message.chunked = True
-                self._chunked = ChunkedBody(message, self._max_body_bytes, self._budget)
-                self._step = self._read_chunked
-            case Framing.UNTIL_CLOSE:
-                self._step = self._until_close
-            case Framing.INVALID:
-                if well_formed:
-                    self._counters.malformed_messages += 1
-                    message.flaw(Incomplete.MALFORMED)
-                message.size_known = False
-                self._end_message(self._event.timestamp_ns)
-                self._lose_step()
+        if not well_formed and framing is not _SWITCH:
+            framing = _INVALID
+        if framing is _LENGTH:
+            self._remaining = message.content_length
+            self._step = self._length
+        elif framing is _NOTHING or framing is _SWITCH:
+            # On a switch the listener parks both readers.
+            self._end_message(self._event.timestamp_ns)
+        elif framing is _CHUNKED:
+            message.chunked = True
+            self._chunked = ChunkedBody(message, self._max_body_bytes, self._budget)
+            self._step = self._read_chunked
+        elif framing is _UNTIL_CLOSE:
+            self._step = self._until_close
+        else:
+            if well_formed:
+                self._counters.malformed_messages += 1
+                message.flaw(Incomplete.MALFORMED)
+            message.size_known = False
+            self._end_message(self._event.timestamp_ns)
+            self._lose_step()
         return stop
 
     def _overlong_head(self, data: bytes, at: int) -> int:

@@ -125,7 +125,7 @@ CASES: dict[str, tuple[list[Step], list[X]]] = {
             client(b"POST /l HTTP/1.1\nContent-Length: 3\n\nabc"),
             server(b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\nok\n0\nT: 1\n\n"),
         ],
-        [X(b"/l", 200, sent=b"abc", got=b"ok", got_tail=b"T: 1\r\n")],
+        [X(b"/l", 200, sent=b"abc", got=b"ok", got_tail=b"T: 1\n")],
     ),
     "empty lines before a start line": (
         [client(b"\r\n\r\n" + GET + b"\n"), server(OK)],
