@@ -99,8 +99,8 @@ def test_above_capacity_reported_and_counted_is_all_that_was_sent(
             nginx.port, tmp_path / "sent", path=f"/sized/{size}", seconds=load_seconds, connections=32
         )
         report = load.finish()
-        eventually(lambda: settled(agent), "the ring is empty", seconds=60, pause=0.5)
-        captured = agent.metric("qtap_capture_io_bytes_total")
+        eventually(lambda: settled(agent), "nothing more comes", seconds=60, pause=0.5)
+        captured = agent.metric("qtap_stream_io_bytes_total")
         lost = agent.metric("qtap_capture_lost_io_bytes_total")
         agent.stop()
     spans = collector.telemetry().on_port(nginx.port, "server")
@@ -118,7 +118,7 @@ def test_above_capacity_reported_and_counted_is_all_that_was_sent(
 
 
 def settled(agent: AgentProcess) -> bool:
-    """Whether nothing more is read from the kernel."""
-    before = agent.metric("qtap_capture_io_bytes_total")
+    """Whether nothing more comes from the kernel."""
+    before = agent.metric("qtap_stream_io_bytes_total")
     time.sleep(1)
-    return agent.metric("qtap_capture_io_bytes_total") == before
+    return agent.metric("qtap_stream_io_bytes_total") == before

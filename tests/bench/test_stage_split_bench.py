@@ -52,6 +52,7 @@ def test_time_by_room(tmp_path: Path, nginx: Nginx, figures: Figures) -> None:
         record for stream, record in RecordingReader(recording).frames() if stream is not Stream.PROCESS
     ]
     rooms = build_rooms(tmp_path, capacity=sent)
+    rooms.archive.open()
     decoder = Decoder()
     gc.collect()
     gc.disable()
@@ -75,6 +76,7 @@ def test_time_by_room(tmp_path: Path, nginx: Nginx, figures: Figures) -> None:
     finally:
         gc.enable()
     assert len(exchanges) == sent
+    assert all(record.response_ref for record in stored)
     for room, cost in us.items():
         figures.report(f"pipeline by room, per exchange: {room}", cost, "us")
     figures.report("pipeline by room, per exchange: sum", sum(us.values()), "us")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import procfs
-from tests.support.payloads import text_of_entropy
+from tests.support.payloads import json_records
 from tests.support.pki import Pki
 from tests.support.ports import free_port, wait_listening
 from tests.support.subprocesses import running
@@ -76,7 +76,7 @@ class Nginx:
 
     def add_sized(self, size: int) -> bytes:
         """Make ``/sized/<size>`` answer, and return that body."""
-        body = text_of_entropy(size)
+        body = json_records(size)
         path = self.directory / "sized" / str(size)
         if not path.exists():
             path.write_bytes(body)

@@ -21,6 +21,21 @@ def text_of_entropy(size: int, seed: str = "qtap") -> bytes:
     return b"".join(blocks)[:size]
 
 
+def json_records(size: int) -> bytes:
+    """``size`` bytes of what services answer: JSON objects with ids, names, numbers and times."""
+    items = bytearray(b"[")
+    for number in count():
+        if len(items) >= size:
+            return bytes(items[:size])
+        digest = hashlib.sha256(str(number).encode()).hexdigest()
+        items += (
+            f'{{"id":"{digest[:12]}","customer":"customer-{int(digest[12:15], 16)}","quantity":{number % 9},'
+            f'"price":{int(digest[15:19], 16) / 100},"paid":{str(number % 3 == 0).lower()},'
+            f'"created":"2026-0{1 + number % 9}-1{number % 10}T0{number % 10}:{10 + number % 50}:00Z"}},'
+        ).encode()
+    raise AssertionError
+
+
 def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
