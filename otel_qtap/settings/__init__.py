@@ -3,6 +3,7 @@
 
 model      the agent's own settings, one class per room: OTEL_QTAP_<ROOM>_<FIELD>
 otel       the standard OTEL_* variables, with the specification's meaning and default
+fields     how one setting is declared: kind, default, bounds, what it is for
 values     the kinds of value: parsers from text, and what each wants
 shape      how a refused value is described without being repeated
 catalog    every variable by name, with its description and default

@@ -36,30 +36,26 @@ class SignalExport:
 def resolve_export(
     signal: Literal["traces", "metrics", "logs"],
     exporter: Literal["otlp", "console", "none"],
-    generic: OtlpVariables,
-    specific: OtlpVariables,
+    otlp: OtlpVariables,
+    *,
+    own_endpoint: bool,
 ) -> SignalExport:
-    """Settle one signal: what is set for the signal wins over what is set in general, and that over defaults.
+    """Settle one signal from the variables that are in force for it.
 
-    Raises SettingsError where the values do not fit together.
+    ``own_endpoint``: the endpoint was set for this signal, not in general. Raises SettingsError where the
+    values do not fit together.
     """
-    prefix = f"{GENERIC_PREFIX}{signal.upper()}_"
-
-    def of(field: str) -> OtlpVariables:
-        return specific if field in specific.model_fields_set else generic
-
-    protocol = of("protocol").protocol
-    given = of("endpoint").endpoint
-    variable = (prefix if of("endpoint") is specific else GENERIC_PREFIX) + "ENDPOINT"
-    if given:
-        _check_endpoint(variable, given, protocol)
-    endpoint = given or f"http://localhost:{4317 if protocol == 'grpc' else 4318}"
-    if protocol != "grpc" and of("endpoint") is generic:
+    grpc = otlp.protocol == "grpc"
+    if otlp.endpoint:
+        prefix = f"{GENERIC_PREFIX}{signal.upper()}_" if own_endpoint else GENERIC_PREFIX
+        _check_endpoint(f"{prefix}ENDPOINT", otlp.endpoint, otlp.protocol)
+    endpoint = otlp.endpoint or f"http://localhost:{4317 if grpc else 4318}"
+    if not grpc and not own_endpoint:
         endpoint = f"{endpoint.rstrip('/')}/v1/{signal}"
     has_scheme = "://" in endpoint
-    insecure = endpoint.lower().startswith("http:") if has_scheme else of("insecure").insecure
+    insecure = endpoint.lower().startswith("http:") if has_scheme else otlp.insecure
 
-    certificate, key = of("client_certificate").client_certificate, of("client_key").client_key
+    certificate, key = otlp.client_certificate, otlp.client_key
     if (certificate is None) != (key is None):
         have, lack = (
             ("CLIENT_CERTIFICATE", "CLIENT_KEY") if certificate else ("CLIENT_KEY", "CLIENT_CERTIFICATE")
@@ -70,12 +66,12 @@ def resolve_export(
         )
     return SignalExport(
         exporter=exporter,
-        protocol=protocol,
+        protocol=otlp.protocol,
         endpoint=endpoint,
-        headers=of("headers").headers,
-        timeout_seconds=of("timeout").timeout / 1000 or NO_LIMIT_SECONDS,
-        compression=of("compression").compression,
-        certificate_path=of("certificate").certificate,
+        headers=otlp.headers,
+        timeout_seconds=otlp.timeout / 1000 or NO_LIMIT_SECONDS,
+        compression=otlp.compression,
+        certificate_path=otlp.certificate,
         client_certificate_path=certificate,
         client_key_path=key,
         insecure=insecure,

@@ -1,47 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the environment once, checks all of it, and refuses it as a whole when something is wrong."""
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
-
-from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
+from typing import Any, Literal, TypeVar
 
 from otel_qtap.errors import SettingsError
-from otel_qtap.settings.catalog import Variable, qtap_variables, standard_variables
+from otel_qtap.settings.catalog import OWN_PREFIX, Variable, qtap_variables, standard_variables
 from otel_qtap.settings.endpoints import GENERIC_PREFIX, SignalExport, resolve_export
-from otel_qtap.settings.model import (
-    Capture,
-    Health,
-    Http,
-    Log,
-    Objects,
-    Pipeline,
-    QtapVariables,
-    State,
-    Trace,
-)
+from otel_qtap.settings.model import ROOMS, Capture, Health, Http, Log, Objects, Pipeline, State, Trace
 from otel_qtap.settings.otel import SIGNALS, OtlpVariables, StandardVariables
-from otel_qtap.settings.shape import shape
-from otel_qtap.settings.variables import Variables
 
-OWN_PREFIX = "OTEL_QTAP_"
-
-# What to say of the refusals that pydantic words itself, by its error type.
-_REASONS = {
-    "literal_error": "{}, none of these words",
-    "int_parsing": "{}, not a whole number",
-    "int_from_float": "{}",
-    "float_parsing": "{}, not a number",
-    "greater_than_equal": "a smaller one",
-    "greater_than": "a smaller one",
-    "less_than_equal": "a larger one",
-    "too_long": "more of them than allowed",
-}
-
-_Variables = TypeVar("_Variables", bound=Variables)
+_Declared = TypeVar("_Declared")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,68 +71,64 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """
     given = {name: value for name, value in environ.items() if name.startswith("OTEL_") and value.strip()}
     catalog = {variable.name: variable for variable in (*qtap_variables(), *standard_variables())}
-    problems = [
+    reader = _Reader(given, catalog.values())
+    reader.problems += [
         _unknown(name, catalog) for name in given if name.startswith(OWN_PREFIX) and name not in catalog
     ]
-    known = {name: value for name, value in given.items() if name in catalog}
-
-    own = _read(QtapVariables, OWN_PREFIX, known, catalog, problems)
-    standard = _read(StandardVariables, "OTEL_", known, catalog, problems)
-    otlp = _read(OtlpVariables, GENERIC_PREFIX, known, catalog, problems)
+    rooms: dict[str, Any] = {room: reader.read(declared, room) for room, declared in ROOMS.items()}
+    standard = reader.read(StandardVariables, "standard")
+    otlp = reader.read(OtlpVariables, "otlp")
     exports: dict[str, SignalExport] = {}
     for signal in SIGNALS:
-        specific = _read(OtlpVariables, f"{GENERIC_PREFIX}{signal.upper()}_", known, catalog, problems)
-        if standard is None or otlp is None or specific is None:
+        in_force = reader.read(OtlpVariables, "otlp", signal)
+        if standard is None or in_force is None:
             continue
+        own_endpoint = f"{GENERIC_PREFIX}{signal.upper()}_ENDPOINT" in given
         try:
-            exports[signal] = resolve_export(signal, standard.exporter(signal), otlp, specific)
+            exports[signal] = resolve_export(
+                signal, standard.exporter(signal), in_force, own_endpoint=own_endpoint
+            )
         except SettingsError as error:
-            problems.append(str(error))
-    if problems or own is None or standard is None or otlp is None:
-        raise SettingsError("\n".join(dict.fromkeys(problems)))
+            reader.problems.append(str(error))
+    if reader.problems or standard is None or otlp is None:
+        raise SettingsError("\n".join(dict.fromkeys(reader.problems)))
     return Settings(
-        objects=own.objects,
-        state=own.state,
-        capture=own.capture,
-        health=own.health,
-        http=own.http,
-        trace=own.trace,
-        pipeline=own.pipeline,
-        log=own.log,
+        **rooms,
         standard=standard,
         otlp=otlp,
         traces=exports["traces"],
         metrics=exports["metrics"],
         logs=exports["logs"],
-        given=frozenset(known),
-        ignored=tuple(sorted(name for name in given if name not in catalog)),
+        given=frozenset(given.keys() & catalog.keys()),
+        ignored=tuple(sorted(given.keys() - catalog.keys())),
     )
 
 
-def _read(
-    variables: type[_Variables],
-    prefix: str,
-    known: Mapping[str, str],
-    catalog: Mapping[str, Variable],
-    problems: list[str],
-) -> _Variables | None:
-    """Read one class of variables from ``known``; what is refused is added to ``problems``."""
-    source = EnvSettingsSource(variables, env_prefix=prefix.lower())
-    source.env_vars = {name.lower(): value for name, value in known.items()}
-    try:
-        return variables(**source())
-    except ValidationError as refusal:
-        # include_input=False: what was refused may be a secret in the wrong place.
-        for error in refusal.errors(include_url=False, include_input=False):
-            path = [part for part in error["loc"] if isinstance(part, str)]
-            variable = catalog.get((prefix + "_".join(path)).upper())
-            reason = str(error.get("ctx", {}).get("error", ""))
-            if variable is None:
-                problems.append(reason)
-            else:
-                reason = reason or _REASONS.get(error["type"], "").format(shape(known[variable.name]))
-                problems.append(_refused(variable, reason or shape(known[variable.name])))
-        return None
+class _Reader:
+    """Fills declared classes from the variables that are given, and keeps what is wrong with those."""
+
+    def __init__(self, given: Mapping[str, str], variables: Iterable[Variable]) -> None:
+        self._given = [(variable, given[variable.name]) for variable in variables if variable.name in given]
+        self.problems: list[str] = []
+
+    def read(self, declared: type[_Declared], *sections: str) -> _Declared | None:
+        """An instance from these sections of the catalog, the later of which win; None where one is wrong."""
+        before = len(self.problems)
+        values = {}
+        for variable, text in self._given:
+            if variable.section not in sections:
+                continue
+            try:
+                values[variable.field.name] = variable.declaration.read(text)
+            except ValueError as error:
+                self.problems.append(_refused(variable, str(error)))
+        if len(self.problems) > before:
+            return None
+        try:
+            return declared(**values)
+        except SettingsError as error:
+            self.problems.append(str(error))
+            return None
 
 
 def _refused(variable: Variable, reason: str) -> str:
@@ -171,6 +137,8 @@ def _refused(variable: Variable, reason: str) -> str:
 
 
 def _unknown(name: str, catalog: Mapping[str, Variable]) -> str:
+    import difflib  # noqa: PLC0415 - only for a wrong name
+
     own = [known for known in catalog if known.startswith(OWN_PREFIX)]
     nearest = difflib.get_close_matches(name, own, n=1, cutoff=0.6)
     fix = f"Did you mean {nearest[0]}?" if nearest else "See 'otel-qtap config' for all names."

@@ -6,30 +6,32 @@ constructor arguments from the agent. ``docs/settings.md`` is generated from wha
 """
 
 import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_settings import SettingsConfigDict
-
+from otel_qtap.errors import SettingsError
+from otel_qtap.settings.fields import Kind, setting
 from otel_qtap.settings.values import (
-    AbsolutePath,
-    AbsolutePaths,
-    Bytes,
-    CommaList,
-    Count,
-    Flag,
-    HeaderNames,
+    ABSOLUTE_PATH,
+    ABSOLUTE_PATHS,
+    BYTES,
+    COMMA_LIST,
+    COUNT,
+    FLAG,
+    HEADER_NAMES,
+    KEY_VALUES,
+    LISTEN_ADDRESS,
+    NUMBER,
+    PROCESS_SELECTORS,
+    STORE_URL,
     HostPort,
-    KeyValues,
-    ListenAddress,
-    ProcessSelectors,
-    Secret,
-    StoreUrl,
-    Wants,
-    word,
+    ProcessSelector,
+    byte_count,
+    one_of,
 )
-from otel_qtap.settings.variables import Variables
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -40,16 +42,15 @@ PIPELINE_UID = 60913
 SMALLEST_AUTOMATIC_RING = 32 * MIB
 
 
-def _power_of_two(value: int) -> int:
-    if value & (value - 1) or 0 < value < 4096:
+def _ring_size(value: str) -> int:
+    size = byte_count(value)
+    if size & (size - 1) or 0 < size < 4096:
         raise ValueError("a number that is no power of two of at least 4096")
-    return value
+    return size
 
 
-def _unprivileged_user(value: object) -> object:
+def _unprivileged_user(value: str) -> tuple[int, int]:
     """An account's name or a uid, to a (uid, gid); root is refused."""
-    if not isinstance(value, str):
-        return value
     user = value.strip()
     try:
         entry = pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user)
@@ -71,97 +72,119 @@ def _default_user() -> tuple[int, int]:
     return entry.pw_uid, entry.pw_gid
 
 
-class Room(BaseModel):
-    """Settings of one room."""
+Encryption = Literal["none", "aes256", "aws:kms"]
+Attachment = Literal["auto", "multi", "perf"]
+Sites = Literal["auto", "classic"]
+TraceMode = Literal["auto", "child", "link", "root"]
+LogLevel = Literal["", "debug", "info", "warn", "error"]
+LogFormat = Literal["auto", "text", "json"]
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class Objects(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
     """Where payloads go, and in what portions."""
 
-    url: StoreUrl = Field(
-        "file:///var/lib/otel-qtap/objects",
-        description="Object store for payloads: a local directory, an S3 bucket with an optional prefix, "
+    url: str = setting(
+        STORE_URL,
+        "Object store for payloads: a local directory, an S3 bucket with an optional prefix, "
         "the agent's own memory (for trials), or none, which captures metadata only.",
+        default="file:///var/lib/otel-qtap/objects",
     )
-    segment_bytes: Bytes = Field(
-        16 * MIB,
-        ge=64 * KIB,
-        le=GIB,
-        description="A segment is closed and uploaded when it reaches this size.",
+    segment_bytes: int = setting(
+        BYTES,
+        "A segment is closed and uploaded when it reaches this size.",
+        default=16 * MIB,
+        at_least=64 * KIB,
+        at_most=GIB,
     )
-    segment_seconds: float = Field(
-        5.0, ge=0.1, le=3600, description="A segment is closed and uploaded when it reaches this age."
+    segment_seconds: float = setting(
+        NUMBER,
+        "A segment is closed and uploaded when it reaches this age.",
+        default=5.0,
+        at_least=0.1,
+        at_most=3600,
     )
-    max_disk_bytes: Bytes = Field(
-        GIB,
-        ge=MIB,
-        description="Most local disk that segments may take while the store cannot be reached; beyond it "
+    max_disk_bytes: int = setting(
+        BYTES,
+        "Most local disk that segments may take while the store cannot be reached; beyond it "
         "the oldest are dropped and counted.",
+        default=GIB,
+        at_least=MIB,
     )
-    sse: Annotated[Literal["none", "aes256", "aws:kms"], BeforeValidator(word)] = Field(
-        "none", description="Server-side encryption that uploads to S3 ask for."
+    sse: Encryption = setting(
+        one_of(Encryption), "Server-side encryption that uploads to S3 ask for.", default="none"
     )
-    sse_kms_key_id: Annotated[str, Wants("the id, ARN or alias of a KMS key"), Secret()] = Field(
-        "", repr=False, description="KMS key for `aws:kms`; unset means the bucket's own key."
+    sse_kms_key_id: str = setting(
+        Kind(str, "the id, ARN or alias of a KMS key", secret=True),
+        "KMS key for `aws:kms`; unset means the bucket's own key.",
+        default="",
     )
-    tags: KeyValues = Field(
-        {}, max_length=10, description="Object tags for uploads to S3; S3 takes at most ten."
+    tags: dict[str, str] = setting(
+        KEY_VALUES,
+        "Object tags for uploads to S3; S3 takes at most ten.",
+        default_factory=dict,
+        most_items=10,
     )
 
-    @model_validator(mode="after")
-    def _key_needs_kms(self) -> Self:
+    def __post_init__(self) -> None:
         if self.sse_kms_key_id and self.sse != "aws:kms":
-            raise ValueError("OTEL_QTAP_OBJECTS_SSE_KMS_KEY_ID needs OTEL_QTAP_OBJECTS_SSE=aws:kms")
-        return self
+            raise SettingsError("OTEL_QTAP_OBJECTS_SSE_KMS_KEY_ID needs OTEL_QTAP_OBJECTS_SSE=aws:kms")
 
 
-class State(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
     """What the agent keeps on this machine."""
 
-    directory: AbsolutePath = Field(
-        Path("/var/lib/otel-qtap/state"),
-        description="Directory of open segments and of what waits for upload.",
+    directory: Path = setting(
+        ABSOLUTE_PATH,
+        "Directory of open segments and of what waits for upload.",
+        default=Path("/var/lib/otel-qtap/state"),
     )
 
 
-class Capture(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
     """What is tapped, and how much of it."""
 
-    max_body_bytes: Bytes = Field(
-        8 * MIB,
-        ge=0,
-        le=512 * MIB,
-        description="Most bytes kept of one body; the rest is cut, and the span says so.",
+    max_body_bytes: int = setting(
+        BYTES,
+        "Most bytes kept of one body; the rest is cut, and the span says so.",
+        default=8 * MIB,
+        at_least=0,
+        at_most=512 * MIB,
     )
-    include: ProcessSelectors = Field(
-        (), description="Processes to capture; unset means all. A bare glob is an executable's name or path."
+    include: tuple[ProcessSelector, ...] = setting(
+        PROCESS_SELECTORS,
+        "Processes to capture; unset means all. A bare glob is an executable's name or path.",
+        default=(),
     )
-    exclude: ProcessSelectors = Field((), description="Processes to leave alone; wins over `INCLUDE`.")
-    ring_bytes: Annotated[Bytes, AfterValidator(_power_of_two)] = Field(
-        0,
-        ge=0,
-        le=2 * GIB,
-        description="Size of the kernel ring buffer that carries plaintext, a power of two; 0 chooses the "
+    exclude: tuple[ProcessSelector, ...] = setting(
+        PROCESS_SELECTORS, "Processes to leave alone; wins over `INCLUDE`.", default=()
+    )
+    ring_bytes: int = setting(
+        Kind(_ring_size, BYTES.wants),
+        "Size of the kernel ring buffer that carries plaintext, a power of two; 0 chooses the "
         "next power of two above three bodies of the largest size, and at least 32 MiB.",
+        default=0,
+        at_least=0,
+        at_most=2 * GIB,
     )
-    attach: Annotated[Literal["auto", "multi", "perf"], BeforeValidator(word)] = Field(
-        "auto",
-        description="How probes are attached: `multi` needs kernel 6.6, `perf` works everywhere; `auto` "
-        "chooses.",
+    attach: Attachment = setting(
+        one_of(Attachment),
+        "How probes are attached: `multi` needs kernel 6.6, `perf` works everywhere; `auto` chooses.",
+        default="auto",
     )
-    sites: Annotated[Literal["auto", "classic"], BeforeValidator(word)] = Field(
-        "auto",
-        description="Where probes are placed: `auto` takes cheap instructions where disassembly proves them "
+    sites: Sites = setting(
+        one_of(Sites),
+        "Where probes are placed: `auto` takes cheap instructions where disassembly proves them "
         "safe, `classic` always function entries and returns.",
+        default="auto",
     )
-    libraries: AbsolutePaths = Field(
-        (),
-        description="TLS libraries to probe beside those found by their file names.",
+    libraries: tuple[Path, ...] = setting(
+        ABSOLUTE_PATHS, "TLS libraries to probe beside those found by their file names.", default=()
     )
-    python: AbsolutePath = Field(
-        Path("/usr/bin/python3"), description="Python interpreter that has the distribution's BCC."
+    python: Path = setting(
+        ABSOLUTE_PATH, "Python interpreter that has the distribution's BCC.", default=Path("/usr/bin/python3")
     )
 
     def effective_ring_bytes(self) -> int:
@@ -172,91 +195,96 @@ class Capture(Room):
         return 1 << (wanted - 1).bit_length()
 
 
-class Health(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
     """The agent's own health endpoint."""
 
-    address: ListenAddress = Field(
-        HostPort("127.0.0.1", 13133),
-        description="Where `/livez`, `/readyz` and `/metrics` are served. Port 0 takes a free one.",
+    address: HostPort = setting(
+        LISTEN_ADDRESS,
+        "Where `/livez`, `/readyz` and `/metrics` are served. Port 0 takes a free one.",
+        default=HostPort("127.0.0.1", 13133),
     )
 
 
-class Http(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
     """What of HTTP may stand in telemetry. Payloads in the object store are whole regardless."""
 
-    query_allow: CommaList = Field(
-        (), description="Query parameters whose values are kept in URLs; others are redacted."
+    query_allow: tuple[str, ...] = setting(
+        COMMA_LIST, "Query parameters whose values are kept in URLs; others are redacted.", default=()
     )
-    request_headers: HeaderNames = Field((), description="Request header fields that become span attributes.")
-    response_headers: HeaderNames = Field(
-        (), description="Response header fields that become span attributes."
+    request_headers: tuple[str, ...] = setting(
+        HEADER_NAMES, "Request header fields that become span attributes.", default=()
+    )
+    response_headers: tuple[str, ...] = setting(
+        HEADER_NAMES, "Response header fields that become span attributes.", default=()
     )
 
 
-class Trace(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
     """How spans join traces."""
 
-    mode: Annotated[Literal["auto", "child", "link", "root"], BeforeValidator(word)] = Field(
-        "auto",
-        description="What a trace context seen on the wire becomes: the parent (`child`), a span link "
+    mode: TraceMode = setting(
+        one_of(TraceMode),
+        "What a trace context seen on the wire becomes: the parent (`child`), a span link "
         "(`link`), nothing (`root`), or what fits the workload (`auto`).",
+        default="auto",
     )
-    ignore_parent_sampling: Flag = Field(
-        False, description="Export spans, in a new trace, also where the caller decided against sampling."
+    ignore_parent_sampling: bool = setting(
+        FLAG, "Export spans, in a new trace, also where the caller decided against sampling.", default=False
     )
-    adoption_limit: Count = Field(
-        100, ge=1, description="Spans that may join one observed parent before a new trace is started."
+    adoption_limit: int = setting(
+        COUNT,
+        "Spans that may join one observed parent before a new trace is started.",
+        default=100,
+        at_least=1,
     )
-    adoption_seconds: float = Field(
-        60.0,
-        gt=0,
-        le=86_400,
-        description="Time for which one observed parent is joined before a new trace is started.",
+    adoption_seconds: float = setting(
+        NUMBER,
+        "Time for which one observed parent is joined before a new trace is started.",
+        default=60.0,
+        above=0,
+        at_most=86_400,
     )
 
 
-class Pipeline(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
     """The process that parses what was captured."""
 
-    user: Annotated[
-        tuple[int, int],
-        BeforeValidator(_unprivileged_user),
-        Wants("the name or uid of an unprivileged account"),
-    ] = Field(
-        default_factory=_default_user,
-        description="Account of the unprivileged process: shown as uid and gid. Unset means the account "
+    user: tuple[int, int] = setting(
+        Kind(_unprivileged_user, "the name or uid of an unprivileged account"),
+        "Account of the unprivileged process: shown as uid and gid. Unset means the account "
         f"`{PIPELINE_ACCOUNT}` if there is one, else uid and gid {PIPELINE_UID}.",
+        default_factory=_default_user,
     )
 
 
-class Log(Room):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
     """The agent's own log, on standard error."""
 
-    level: Annotated[Literal["", "debug", "info", "warn", "error"], BeforeValidator(word)] = Field(
-        "", description="Least severe level that is logged. Unset means `OTEL_LOG_LEVEL`."
+    level: LogLevel = setting(
+        one_of(LogLevel), "Least severe level that is logged. Unset means `OTEL_LOG_LEVEL`.", default=""
     )
-    format: Annotated[Literal["auto", "text", "json"], BeforeValidator(word)] = Field(
-        "auto", description="Form of log lines; `auto` is text on a terminal and JSON otherwise."
-    )
-
-
-class QtapVariables(Variables):
-    """All ``OTEL_QTAP_*`` variables: the room is the word after the prefix, the field all after it."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="OTEL_QTAP_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        enable_decoding=False,
-        frozen=True,
-        extra="forbid",
+    format: LogFormat = setting(
+        one_of(LogFormat),
+        "Form of log lines; `auto` is text on a terminal and JSON otherwise.",
+        default="auto",
     )
 
-    objects: Objects = Field(default_factory=Objects)
-    state: State = Field(default_factory=State)
-    capture: Capture = Field(default_factory=Capture)
-    health: Health = Field(default_factory=Health)
-    http: Http = Field(default_factory=Http)
-    trace: Trace = Field(default_factory=Trace)
-    pipeline: Pipeline = Field(default_factory=Pipeline)
-    log: Log = Field(default_factory=Log)
+
+ROOMS: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "objects": Objects,
+        "state": State,
+        "capture": Capture,
+        "health": Health,
+        "http": Http,
+        "trace": Trace,
+        "pipeline": Pipeline,
+        "log": Log,
+    }
+)
+"""All rooms by the word that stands for them in names of variables and in ``Settings``."""

@@ -6,31 +6,36 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/. One deviation, on p
 specification would warn about and ignore is refused at start.
 """
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_settings import SettingsConfigDict
-
+from otel_qtap.errors import SettingsError
+from otel_qtap.settings.fields import Kind, setting
 from otel_qtap.settings.values import (
-    CommaList,
-    Count,
-    ExistingFile,
-    Flag,
-    HeaderFields,
-    HeaderNames,
-    KeyValues,
-    Milliseconds,
-    Wants,
-    word,
-    word_list,
+    COMMA_LIST,
+    COUNT,
+    EXISTING_FILE,
+    FLAG,
+    HEADER_FIELDS,
+    HEADER_NAMES,
+    KEY_VALUES,
+    MILLISECONDS,
+    TEXT,
+    number,
+    one_of,
+    some_of,
 )
-from otel_qtap.settings.variables import Variables
 
 SIGNALS: tuple[Literal["traces", "metrics", "logs"], ...] = ("traces", "metrics", "logs")
 
-Exporter = Annotated[Literal["otlp", "console", "none"], BeforeValidator(word)]
-Protocol = Annotated[Literal["grpc", "http/protobuf", "http/json"], BeforeValidator(word)]
-Compression = Annotated[Literal["gzip", "none"], BeforeValidator(word)]
+Exporter = Literal["otlp", "console", "none"]
+Protocol = Literal["grpc", "http/protobuf", "http/json"]
+Compression = Literal["gzip", "none"]
+LogLevel = Literal["debug", "info", "warn", "error"]
+Temporality = Literal["cumulative", "delta", "lowmemory"]
+HistogramAggregation = Literal["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]
 Propagator = Literal["tracecontext", "baggage", "b3", "b3multi", "xray", "none"]
 Sampler = Literal[
     "always_on", "always_off", "traceidratio",
@@ -41,103 +46,129 @@ Sampler = Literal[
 KNOWN_METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY")
 
 
-class StandardVariables(Variables):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardVariables:
     """Every honoured ``OTEL_*`` variable that is not one of the OTLP exporter's."""
 
-    model_config = SettingsConfigDict(env_prefix="OTEL_", enable_decoding=False, frozen=True, extra="ignore")
-
-    sdk_disabled: Flag = Field(False, description="Send no telemetry at all; payloads are still stored.")
-    service_name: str = Field("otel-qtap", description="`service.name` of the agent's own telemetry.")
-    resource_attributes: KeyValues = Field(
-        {}, description="Resource attributes of the agent's own telemetry."
+    sdk_disabled: bool = setting(FLAG, "Send no telemetry at all; payloads are still stored.", default=False)
+    service_name: str = setting(TEXT, "`service.name` of the agent's own telemetry.", default="otel-qtap")
+    resource_attributes: dict[str, str] = setting(
+        KEY_VALUES, "Resource attributes of the agent's own telemetry.", default_factory=dict
     )
-    log_level: Annotated[Literal["debug", "info", "warn", "error"], BeforeValidator(word)] = Field(
-        "info", description="Least severe level that the agent logs."
+    log_level: LogLevel = setting(one_of(LogLevel), "Least severe level that the agent logs.", default="info")
+    propagators: tuple[Propagator, ...] = setting(
+        some_of(
+            Propagator, "a comma-separated list of tracecontext, baggage, b3, b3multi, xray, or none alone"
+        ),
+        "Trace propagation formats recognised on the wire.",
+        default=("tracecontext", "baggage"),
     )
-    propagators: Annotated[
-        tuple[Propagator, ...],
-        BeforeValidator(word_list),
-        Wants("a comma-separated list of tracecontext, baggage, b3, b3multi, xray, or none alone"),
-    ] = Field(("tracecontext", "baggage"), description="Trace propagation formats recognised on the wire.")
-    traces_sampler: Annotated[Sampler, BeforeValidator(word)] = Field(
-        "parentbased_always_on", description="Which exchanges become exported spans."
+    traces_sampler: Sampler = setting(
+        one_of(Sampler), "Which exchanges become exported spans.", default="parentbased_always_on"
     )
-    traces_sampler_arg: Annotated[
-        float, Wants("a ratio from 0 to 1, where the sampler is a traceidratio")
-    ] = Field(1.0, ge=0, le=1, description="Ratio of the `traceidratio` samplers.")
-
-    traces_exporter: Exporter = Field("otlp", description="Where spans go.")
-    metrics_exporter: Exporter = Field("otlp", description="Where metrics go.")
-    logs_exporter: Exporter = Field("otlp", description="Where log events go.")
-
-    exporter_otlp_metrics_temporality_preference: Annotated[
-        Literal["cumulative", "delta", "lowmemory"], BeforeValidator(word)
-    ] = Field("cumulative", description="Aggregation temporality of exported metrics.")
-    exporter_otlp_metrics_default_histogram_aggregation: Annotated[
-        Literal["explicit_bucket_histogram", "base2_exponential_bucket_histogram"], BeforeValidator(word)
-    ] = Field("explicit_bucket_histogram", description="Aggregation of histograms.")
-
-    bsp_schedule_delay: Milliseconds = Field(5000, ge=0, description="Longest wait of a span for its batch.")
-    bsp_export_timeout: Milliseconds = Field(
-        30000, ge=0, description="Longest time to export a batch of spans."
-    )
-    bsp_max_queue_size: Count = Field(
-        2048, ge=1, description="Spans held for export; more are dropped and counted."
-    )
-    bsp_max_export_batch_size: Count = Field(512, ge=1, description="Spans per batch.")
-    blrp_schedule_delay: Milliseconds = Field(
-        1000, ge=0, description="Longest wait of a log event for its batch."
-    )
-    blrp_export_timeout: Milliseconds = Field(
-        30000, ge=0, description="Longest time to export a batch of log events."
-    )
-    blrp_max_queue_size: Count = Field(
-        2048, ge=1, description="Log events held for export; more are dropped and counted."
-    )
-    blrp_max_export_batch_size: Count = Field(512, ge=1, description="Log events per batch.")
-    metric_export_interval: Milliseconds = Field(
-        60000, ge=1, description="Time between two exports of metrics."
-    )
-    metric_export_timeout: Milliseconds = Field(30000, ge=0, description="Longest time to export metrics.")
-
-    attribute_value_length_limit: Count | None = Field(
-        None, ge=0, description="Longest string value of an attribute, in characters; unset means no limit."
-    )
-    attribute_count_limit: Count = Field(128, ge=0, description="Most attributes of a span or log event.")
-    span_attribute_value_length_limit: Count | None = Field(
-        None, ge=0, description="The same for span attributes; unset means the general limit."
-    )
-    span_attribute_count_limit: Count | None = Field(
-        None, ge=0, description="Most attributes of a span; unset means the general limit."
-    )
-    span_event_count_limit: Count = Field(128, ge=0, description="Most events of a span.")
-    span_link_count_limit: Count = Field(128, ge=0, description="Most links of a span.")
-    event_attribute_count_limit: Count = Field(128, ge=0, description="Most attributes of a span event.")
-    link_attribute_count_limit: Count = Field(128, ge=0, description="Most attributes of a span link.")
-    logrecord_attribute_value_length_limit: Count | None = Field(
-        None,
-        ge=0,
-        description="Longest string value of a log event's attribute; unset means the general limit.",
-    )
-    logrecord_attribute_count_limit: Count | None = Field(
-        None, ge=0, description="Most attributes of a log event; unset means the general limit."
+    traces_sampler_arg: float = setting(
+        Kind(number, "a ratio from 0 to 1, where the sampler is a traceidratio"),
+        "Ratio of the `traceidratio` samplers.",
+        default=1.0,
+        at_least=0,
+        at_most=1,
     )
 
-    instrumentation_http_known_methods: CommaList = Field(
-        KNOWN_METHODS,
-        description="HTTP methods reported as they are; all others are reported as `_OTHER`.",
+    traces_exporter: Exporter = setting(one_of(Exporter), "Where spans go.", default="otlp")
+    metrics_exporter: Exporter = setting(one_of(Exporter), "Where metrics go.", default="otlp")
+    logs_exporter: Exporter = setting(one_of(Exporter), "Where log events go.", default="otlp")
+
+    exporter_otlp_metrics_temporality_preference: Temporality = setting(
+        one_of(Temporality), "Aggregation temporality of exported metrics.", default="cumulative"
     )
-    instrumentation_http_capture_headers_client_request: HeaderNames = Field(
-        (), description="Header fields of requests sent by observed clients that become span attributes."
+    exporter_otlp_metrics_default_histogram_aggregation: HistogramAggregation = setting(
+        one_of(HistogramAggregation), "Aggregation of histograms.", default="explicit_bucket_histogram"
     )
-    instrumentation_http_capture_headers_client_response: HeaderNames = Field(
-        (), description="Header fields of responses received by observed clients that become span attributes."
+
+    bsp_schedule_delay: int = setting(
+        MILLISECONDS, "Longest wait of a span for its batch.", default=5000, at_least=0
     )
-    instrumentation_http_capture_headers_server_request: HeaderNames = Field(
-        (), description="Header fields of requests received by observed servers that become span attributes."
+    bsp_export_timeout: int = setting(
+        MILLISECONDS, "Longest time to export a batch of spans.", default=30000, at_least=0
     )
-    instrumentation_http_capture_headers_server_response: HeaderNames = Field(
-        (), description="Header fields of responses sent by observed servers that become span attributes."
+    bsp_max_queue_size: int = setting(
+        COUNT, "Spans held for export; more are dropped and counted.", default=2048, at_least=1
+    )
+    bsp_max_export_batch_size: int = setting(COUNT, "Spans per batch.", default=512, at_least=1)
+    blrp_schedule_delay: int = setting(
+        MILLISECONDS, "Longest wait of a log event for its batch.", default=1000, at_least=0
+    )
+    blrp_export_timeout: int = setting(
+        MILLISECONDS, "Longest time to export a batch of log events.", default=30000, at_least=0
+    )
+    blrp_max_queue_size: int = setting(
+        COUNT, "Log events held for export; more are dropped and counted.", default=2048, at_least=1
+    )
+    blrp_max_export_batch_size: int = setting(COUNT, "Log events per batch.", default=512, at_least=1)
+    metric_export_interval: int = setting(
+        MILLISECONDS, "Time between two exports of metrics.", default=60000, at_least=1
+    )
+    metric_export_timeout: int = setting(
+        MILLISECONDS, "Longest time to export metrics.", default=30000, at_least=0
+    )
+
+    attribute_value_length_limit: int | None = setting(
+        COUNT,
+        "Longest string value of an attribute, in characters; unset means no limit.",
+        default=None,
+        at_least=0,
+    )
+    attribute_count_limit: int = setting(
+        COUNT, "Most attributes of a span or log event.", default=128, at_least=0
+    )
+    span_attribute_value_length_limit: int | None = setting(
+        COUNT, "The same for span attributes; unset means the general limit.", default=None, at_least=0
+    )
+    span_attribute_count_limit: int | None = setting(
+        COUNT, "Most attributes of a span; unset means the general limit.", default=None, at_least=0
+    )
+    span_event_count_limit: int = setting(COUNT, "Most events of a span.", default=128, at_least=0)
+    span_link_count_limit: int = setting(COUNT, "Most links of a span.", default=128, at_least=0)
+    event_attribute_count_limit: int = setting(
+        COUNT, "Most attributes of a span event.", default=128, at_least=0
+    )
+    link_attribute_count_limit: int = setting(
+        COUNT, "Most attributes of a span link.", default=128, at_least=0
+    )
+    logrecord_attribute_value_length_limit: int | None = setting(
+        COUNT,
+        "Longest string value of a log event's attribute; unset means the general limit.",
+        default=None,
+        at_least=0,
+    )
+    logrecord_attribute_count_limit: int | None = setting(
+        COUNT, "Most attributes of a log event; unset means the general limit.", default=None, at_least=0
+    )
+
+    instrumentation_http_known_methods: tuple[str, ...] = setting(
+        COMMA_LIST,
+        "HTTP methods reported as they are; all others are reported as `_OTHER`.",
+        default=KNOWN_METHODS,
+    )
+    instrumentation_http_capture_headers_client_request: tuple[str, ...] = setting(
+        HEADER_NAMES,
+        "Header fields of requests sent by observed clients that become span attributes.",
+        default=(),
+    )
+    instrumentation_http_capture_headers_client_response: tuple[str, ...] = setting(
+        HEADER_NAMES,
+        "Header fields of responses received by observed clients that become span attributes.",
+        default=(),
+    )
+    instrumentation_http_capture_headers_server_request: tuple[str, ...] = setting(
+        HEADER_NAMES,
+        "Header fields of requests received by observed servers that become span attributes.",
+        default=(),
+    )
+    instrumentation_http_capture_headers_server_response: tuple[str, ...] = setting(
+        HEADER_NAMES,
+        "Header fields of responses sent by observed servers that become span attributes.",
+        default=(),
     )
 
     def exporter(self, signal: Literal["traces", "metrics", "logs"]) -> Literal["otlp", "console", "none"]:
@@ -164,52 +195,54 @@ class StandardVariables(Variables):
             self.attribute_value_length_limit if length is None else length,
         )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def __post_init__(self) -> None:
+        if contradictions := list(self._contradictions()):
+            raise SettingsError("\n".join(contradictions))
+
+    def _contradictions(self) -> Iterator[str]:
         if len(self.propagators) > 1 and "none" in self.propagators:
-            raise ValueError("OTEL_PROPAGATORS names none together with others: keep none alone, or drop it")
+            yield "OTEL_PROPAGATORS names none together with others: keep none alone, or drop it"
         for processor in ("bsp", "blrp"):
             batch = getattr(self, f"{processor}_max_export_batch_size")
             queue = getattr(self, f"{processor}_max_queue_size")
             if batch > queue:
                 prefix = f"OTEL_{processor.upper()}_"
-                raise ValueError(
+                yield (
                     f"{prefix}MAX_EXPORT_BATCH_SIZE must not be above {prefix}MAX_QUEUE_SIZE: "
                     "raise the one or lower the other"
                 )
-        return self
 
 
-class OtlpVariables(Variables):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtlpVariables:
     """The OTLP exporter's variables, read once in general form and once per signal."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="OTEL_EXPORTER_OTLP_", enable_decoding=False, frozen=True, extra="ignore"
-    )
-
-    endpoint: Annotated[str, Wants("an http:// or https:// URL, or for grpc also HOST:PORT")] = Field(
-        "",
-        description="Collector to send to. Unset means `http://localhost:4318`, for `grpc` "
+    endpoint: str = setting(
+        Kind(str, "an http:// or https:// URL, or for grpc also HOST:PORT"),
+        "Collector to send to. Unset means `http://localhost:4318`, for `grpc` "
         "`http://localhost:4317`. To the general endpoint `v1/traces`, `v1/metrics` or `v1/logs` is added "
         "for the `http` protocols; an endpoint of one signal is used as it is.",
+        default="",
     )
-    protocol: Protocol = Field("http/protobuf", description="Transport and encoding.")
-    headers: HeaderFields = Field(
-        {}, repr=False, description="Header fields, or gRPC metadata, sent with each request."
+    protocol: Protocol = setting(one_of(Protocol), "Transport and encoding.", default="http/protobuf")
+    headers: dict[str, str] = setting(
+        HEADER_FIELDS, "Header fields, or gRPC metadata, sent with each request.", default_factory=dict
     )
-    timeout: Milliseconds = Field(
-        10000, ge=0, description="Longest time of one attempt at a request; 0 means no limit."
+    timeout: int = setting(
+        MILLISECONDS, "Longest time of one attempt at a request; 0 means no limit.", default=10000, at_least=0
     )
-    compression: Compression = Field("none", description="Compression of requests.")
-    certificate: ExistingFile | None = Field(
-        None, description="PEM file of the authorities trusted to sign the collector's certificate."
+    compression: Compression = setting(one_of(Compression), "Compression of requests.", default="none")
+    certificate: Path | None = setting(
+        EXISTING_FILE,
+        "PEM file of the authorities trusted to sign the collector's certificate.",
+        default=None,
     )
-    client_certificate: ExistingFile | None = Field(
-        None, description="PEM file of the agent's certificate and its chain, for mTLS."
+    client_certificate: Path | None = setting(
+        EXISTING_FILE, "PEM file of the agent's certificate and its chain, for mTLS.", default=None
     )
-    client_key: ExistingFile | None = Field(
-        None, description="PEM file of the agent's private key, for mTLS."
+    client_key: Path | None = setting(
+        EXISTING_FILE, "PEM file of the agent's private key, for mTLS.", default=None
     )
-    insecure: Flag = Field(
-        False, description="For `grpc` endpoints without a scheme: whether to go without TLS."
+    insecure: bool = setting(
+        FLAG, "For `grpc` endpoints without a scheme: whether to go without TLS.", default=False
     )

@@ -4,10 +4,10 @@
 import sys
 from collections.abc import Iterable
 
-from otel_qtap.settings.catalog import Variable, qtap_variables, room_class, standard_variables
+from otel_qtap.settings.catalog import Variable, qtap_variables, standard_variables
 from otel_qtap.settings.effective import as_text, shown
 from otel_qtap.settings.endpoints import GENERIC_PREFIX
-from otel_qtap.settings.model import PIPELINE_ACCOUNT, PIPELINE_UID, QtapVariables
+from otel_qtap.settings.model import PIPELINE_ACCOUNT, PIPELINE_UID, ROOMS
 from otel_qtap.settings.otel import SIGNALS
 
 _HEAD = """\
@@ -43,8 +43,8 @@ def render() -> str:
     """The whole page."""
     parts = [_HEAD, "## The agent's own variables\n"]
     own = list(qtap_variables())
-    for room, info in QtapVariables.model_fields.items():
-        parts.append(f"### {room}\n\n{room_class(info).__doc__}\n")
+    for room, declared in ROOMS.items():
+        parts.append(f"### {room}\n\n{declared.__doc__}\n")
         parts.append(_table(variable for variable in own if variable.section == room))
     standard = list(standard_variables())
     parts += [_STANDARD, _table(variable for variable in standard if variable.section == "standard")]

@@ -5,26 +5,14 @@ Parsers raise ValueError with a text that says what is wrong and never repeats t
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from math import isnan
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Any, NamedTuple, get_args
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field
-
+from otel_qtap.settings.fields import Kind
 from otel_qtap.settings.shape import shape
-
-
-@dataclass(frozen=True, slots=True)
-class Wants:
-    """What a setting takes, to follow the word "wants" in a sentence."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """Marks a setting whose value is never shown."""
 
 
 class HostPort(NamedTuple):
@@ -61,10 +49,8 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]")
 
 
-def byte_count(value: object) -> object:
+def byte_count(value: str) -> int:
     """``16777216``, ``16MiB``, ``512 KiB`` to a number of bytes."""
-    if not isinstance(value, str):
-        return value
     number = value.strip().lower()
     unit = number.lstrip("0123456789")
     digits = number.removesuffix(unit) if unit else number
@@ -73,51 +59,60 @@ def byte_count(value: object) -> object:
     return int(digits) * _BYTE_UNITS[unit.strip()]
 
 
-def flag(value: object) -> object:
+def whole_number(value: str) -> int:
+    """``512``, white space around does not count."""
+    try:
+        return int(value)
+    except ValueError:  # its text quotes the value
+        raise ValueError(f"{shape(value)}, not a whole number") from None
+
+
+def number(value: str) -> float:
+    """``0.5``, ``5``, ``1e3``."""
+    try:
+        result = float(value)
+    except ValueError:  # its text quotes the value
+        raise ValueError(f"{shape(value)}, not a number") from None
+    if isnan(result):  # it would pass any bound
+        raise ValueError(f"{shape(value)}, not a number")
+    return result
+
+
+def flag(value: str) -> bool:
     """``true`` or ``false``, in any case, as the OpenTelemetry specification spells booleans."""
-    if not isinstance(value, str):
-        return value
     word = value.strip().lower()
     if word not in ("true", "false"):
         raise ValueError(shape(value))
     return word == "true"
 
 
-def word(value: object) -> object:
+def word(value: str) -> str:
     """One word of a fixed set: white space and case do not count."""
-    return value.strip().lower() if isinstance(value, str) else value
+    return value.strip().lower()
 
 
-def comma_list(value: object) -> object:
+def comma_list(value: str) -> tuple[str, ...]:
     """``a, b`` to ``("a", "b")``; empty items are skipped."""
-    if not isinstance(value, str):
-        return value
     return tuple(item for part in value.split(",") if (item := part.strip()))
 
 
-def word_list(value: object) -> object:
+def word_list(value: str) -> tuple[str, ...]:
     """A comma list of words of a fixed set, each kept once."""
     items = comma_list(value)
-    if not isinstance(items, tuple):
-        return items
     return tuple(dict.fromkeys(item.lower() for item in items))
 
 
-def header_names(value: object) -> object:
+def header_names(value: str) -> tuple[str, ...]:
     """A comma list of header field names, lower-cased."""
     items = comma_list(value)
-    if not isinstance(items, tuple):
-        return items
     for position, item in enumerate(items, 1):
         if not _TOKEN.fullmatch(item):
             raise ValueError(f"{_nth(position, items)} has a character that no field name may have")
     return tuple(dict.fromkeys(item.lower() for item in items))
 
 
-def key_values(value: object) -> object:
+def key_values(value: str) -> dict[str, str]:
     """``k=v,k2=v2`` with percent-decoded values, the form of OTEL_RESOURCE_ATTRIBUTES, to a dict."""
-    if not isinstance(value, str):
-        return value
     items = [item for item in value.split(",") if item.strip()]
     pairs: dict[str, str] = {}
     for position, item in enumerate(items, 1):
@@ -128,11 +123,9 @@ def key_values(value: object) -> object:
     return pairs
 
 
-def header_fields(value: object) -> object:
+def header_fields(value: str) -> dict[str, str]:
     """``name=value,...`` percent-decoded, the form of OTEL_EXPORTER_OTLP_HEADERS; names lower-cased."""
     pairs = key_values(value)
-    if not isinstance(pairs, dict):
-        return pairs
     for position, (name, content) in enumerate(pairs.items(), 1):
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{_nth(position, pairs)} has a character that no field name may have")
@@ -141,11 +134,9 @@ def header_fields(value: object) -> object:
     return {name.lower(): content for name, content in pairs.items()}
 
 
-def process_selectors(value: object) -> object:
+def process_selectors(value: str) -> tuple[ProcessSelector, ...]:
     """``exe=/usr/bin/*,user=www-data,curl`` to selectors; a bare glob is an executable's name or path."""
     items = comma_list(value)
-    if not isinstance(items, tuple):
-        return items
     selectors = []
     for position, item in enumerate(items, 1):
         key, equals, pattern = item.partition("=")
@@ -158,40 +149,36 @@ def process_selectors(value: object) -> object:
     return tuple(selectors)
 
 
-def absolute_path(value: object) -> object:
+def absolute_path(value: str) -> Path:
     """An absolute path; it need not exist."""
-    if not isinstance(value, str):
-        return value
     if "\0" in value or not value.startswith("/"):
         raise ValueError(f"{shape(value)} with no '/' at the start")
     return Path(value)
 
 
-def absolute_paths(value: object) -> object:
+def absolute_paths(value: str) -> tuple[Path, ...]:
     """A comma list of absolute paths."""
     items = comma_list(value)
-    if not isinstance(items, tuple):
-        return items
     for position, item in enumerate(items, 1):
         if not item.startswith("/"):
             raise ValueError(f"{_nth(position, items)} has no '/' at its start")
     return tuple(Path(item) for item in items)
 
 
-def existing_file(value: object) -> object:
+def existing_file(value: str) -> Path:
     """The path of a file that is there now."""
-    if not isinstance(value, str):
-        return value
     path = Path(value)
-    if not path.is_file():
-        raise ValueError(f"the path of {'something else' if path.exists() else 'no existing file'}")
+    try:
+        is_file, is_there = path.is_file(), path.exists()
+    except OSError:  # a name that is longer than any file's, or a directory that is closed to us
+        is_file = is_there = False
+    if not is_file:
+        raise ValueError(f"the path of {'something else' if is_there else 'no existing file'}")
     return path
 
 
-def host_port(value: object) -> object:
+def host_port(value: str) -> HostPort:
     """``127.0.0.1:13133`` or ``[::1]:13133``."""
-    if not isinstance(value, str):
-        return value
     host, colon, port = value.strip().rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or (":" in host and not bracketed):
@@ -201,10 +188,8 @@ def host_port(value: object) -> object:
     return HostPort(host.strip("[]"), int(port))
 
 
-def store_url(value: object) -> object:
+def store_url(value: str) -> str:
     """Where payloads go; the forms of STORE_URL_FORMS, without a trailing slash."""
-    if not isinstance(value, str):
-        return value
     url = value.strip()
     if url in ("memory:", "none:"):
         return url
@@ -226,47 +211,52 @@ def store_url(value: object) -> object:
     raise ValueError("a value with none of the schemes file, s3, memory, none")
 
 
-def _nth(position: int, items: object) -> str:
-    assert isinstance(items, (tuple, list, dict))
+def _nth(position: int, items: Collection[object]) -> str:
     return f"a list whose item {position} of {len(items)}"
 
 
-Bytes = Annotated[int, BeforeValidator(byte_count), Wants("a number of bytes, such as 16777216 or 16MiB")]
-Flag = Annotated[bool, BeforeValidator(flag), Wants("true or false")]
-Count = Annotated[int, Field(le=LARGEST), Wants("a whole number")]
-Milliseconds = Annotated[int, Field(le=LARGEST), Wants("a whole number of milliseconds")]
-CommaList = Annotated[tuple[str, ...], BeforeValidator(comma_list), Wants("a comma-separated list")]
-HeaderNames = Annotated[
-    tuple[str, ...],
-    BeforeValidator(header_names),
-    Wants("a comma-separated list of header field names"),
-]
-KeyValues = Annotated[
-    dict[str, str],
-    BeforeValidator(key_values),
-    Wants("key=value pairs, comma-separated and percent-encoded"),
-]
-HeaderFields = Annotated[
-    dict[str, str],
-    BeforeValidator(header_fields),
-    Wants("name=value pairs, comma-separated and percent-encoded"),
-    Secret(),
-]
-ProcessSelectors = Annotated[
-    tuple[ProcessSelector, ...],
-    BeforeValidator(process_selectors),
-    Wants(f"a comma-separated list of KEY=GLOB with KEY one of {', '.join(SELECTOR_KEYS)}, or of bare globs"),
-]
-AbsolutePath = Annotated[Path, BeforeValidator(absolute_path), Wants("an absolute path")]
-AbsolutePaths = Annotated[
-    tuple[Path, ...],
-    BeforeValidator(absolute_paths),
-    Wants("a comma-separated list of absolute paths"),
-]
-ExistingFile = Annotated[Path, BeforeValidator(existing_file), Wants("the path of a readable file")]
-ListenAddress = Annotated[
-    HostPort,
-    BeforeValidator(host_port),
-    Wants("HOST:PORT, such as 127.0.0.1:13133 or [::1]:13133"),
-]
-StoreUrl = Annotated[str, BeforeValidator(store_url), Wants(STORE_URL_FORMS)]
+TEXT = Kind(str, "text")
+BYTES = Kind(byte_count, "a number of bytes, such as 16777216 or 16MiB")
+FLAG = Kind(flag, "true or false")
+NUMBER = Kind(number, "a number")
+COUNT = Kind(whole_number, "a whole number", largest=LARGEST)
+MILLISECONDS = Kind(whole_number, "a whole number of milliseconds", largest=LARGEST)
+COMMA_LIST = Kind(comma_list, "a comma-separated list")
+HEADER_NAMES = Kind(header_names, "a comma-separated list of header field names")
+KEY_VALUES = Kind(key_values, "key=value pairs, comma-separated and percent-encoded")
+HEADER_FIELDS = Kind(header_fields, "name=value pairs, comma-separated and percent-encoded", secret=True)
+PROCESS_SELECTORS = Kind(
+    process_selectors,
+    f"a comma-separated list of KEY=GLOB with KEY one of {', '.join(SELECTOR_KEYS)}, or of bare globs",
+)
+ABSOLUTE_PATH = Kind(absolute_path, "an absolute path")
+ABSOLUTE_PATHS = Kind(absolute_paths, "a comma-separated list of absolute paths")
+EXISTING_FILE = Kind(existing_file, "the path of a readable file")
+LISTEN_ADDRESS = Kind(host_port, "HOST:PORT, such as 127.0.0.1:13133 or [::1]:13133")
+STORE_URL = Kind(store_url, STORE_URL_FORMS)
+
+
+def one_of(words: Any) -> Kind[Any]:
+    """One of the words of a Literal; its empty word, which stands for unset, is not offered."""
+    allowed = tuple(filter(None, get_args(words)))
+
+    def parse(value: str) -> str:
+        chosen = word(value)
+        if chosen not in allowed:
+            raise ValueError(f"{shape(value)}, none of these words")
+        return chosen
+
+    return Kind(parse, "one of " + ", ".join(allowed))
+
+
+def some_of(words: Any, wants: str) -> Kind[tuple[Any, ...]]:
+    """A comma list of the words of a Literal."""
+    allowed = get_args(words)
+
+    def parse(value: str) -> tuple[str, ...]:
+        chosen = word_list(value)
+        if not set(chosen) <= set(allowed):
+            raise ValueError(f"{shape(value)}, not all of these words")
+        return chosen
+
+    return Kind(parse, wants)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -148,3 +151,21 @@ def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> 
     assert nothing.capture.max_body_bytes != 77
     assert general.traces.endpoint == "http://127.0.0.1:9999/v1/traces"
     assert general.capture.max_body_bytes == 77
+
+
+def test_reading_settings_loads_nothing_heavy() -> None:
+    """Both processes of the agent carry what is imported here, and start no sooner than it is."""
+    heavy = ["asyncio", "difflib", "email", "http", "logging", "pydantic", "socket", "ssl", "urllib.request"]
+    code = (
+        "import sys; from otel_qtap.settings import load_settings; load_settings({});"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+
+    assert done.stdout.strip() == "[]"

@@ -49,6 +49,7 @@ def test_limits_of_spans_and_log_events_fall_back_to_the_general_ones() -> None:
     [
         ({"OTEL_PROPAGATORS": "none,b3"}, "none alone"),
         ({"OTEL_PROPAGATORS": "jaeger"}, "OTEL_PROPAGATORS wants"),
+        ({"OTEL_PROPAGATORS": "b3,jaeger"}, "9 characters, not all of these words"),
         ({"OTEL_TRACES_SAMPLER": "jaeger_remote"}, "OTEL_TRACES_SAMPLER wants one of always_on"),
         ({"OTEL_TRACES_SAMPLER_ARG": "1.5"}, "OTEL_TRACES_SAMPLER_ARG wants a ratio"),
         ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4096"}, "OTEL_BSP_MAX_QUEUE_SIZE"),
@@ -66,6 +67,16 @@ def test_limits_of_spans_and_log_events_fall_back_to_the_general_ones() -> None:
 def test_values_without_a_meaning_are_refused(variables: dict[str, str], complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
         load_settings(variables)
+
+
+def test_all_contradictions_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_settings({"OTEL_PROPAGATORS": "none,b3", "OTEL_BSP_MAX_QUEUE_SIZE": "1"})
+
+    assert [line.split()[0] for line in str(refusal.value).splitlines()] == [
+        "OTEL_PROPAGATORS",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    ]
 
 
 def test_words_are_read_in_any_case() -> None:

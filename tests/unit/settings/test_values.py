@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from otel_qtap.settings import values
 from otel_qtap.settings.values import HostPort, ProcessSelector
 
-Parser = Callable[[object], object]
+Parser = Callable[[str], object]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ Parser = Callable[[object], object]
         (values.byte_count, " 512 kib ", 512 << 10),
         (values.byte_count, "1gib", 1 << 30),
         (values.byte_count, "0", 0),
+        (values.whole_number, " 12 ", 12),
+        (values.whole_number, "-1", -1),
+        (values.number, "0.5", 0.5),
+        (values.number, "5", 5.0),
         (values.flag, "TRUE", True),
         (values.flag, " false ", False),
         (values.word, " Gzip ", "gzip"),
@@ -75,6 +79,11 @@ def test_reads(parse: Parser, text: str, value: object) -> None:
         (values.absolute_paths, "/a,b", "item 2 of 2"),
         (values.existing_file, "/nowhere/at/all", "no existing file"),
         (values.existing_file, "/", "something else"),
+        (values.existing_file, "/" + "x" * 5000, "no existing file"),
+        (values.whole_number, "5s", "2 characters, not a whole number"),
+        (values.whole_number, "1.5", "a number with a fraction, not a whole number"),
+        (values.number, "5s", "2 characters, not a number"),
+        (values.number, "nan", "not a number"),
         (values.store_url, "/var/lib", "none of the schemes"),
         (values.store_url, "file://\u2100/x", "malformed"),
         (values.store_url, "gs://bucket", "none of the schemes"),
@@ -92,6 +101,8 @@ def test_refuses(parse: Parser, text: str, complaint: str) -> None:
 
 PARSERS = [
     values.byte_count,
+    values.whole_number,
+    values.number,
     values.flag,
     values.header_names,
     values.key_values,
