@@ -7,7 +7,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from otel_qtap.agent.chain import Chain
 from otel_qtap.agent.directories import OpenDirectories, open_directories
@@ -34,8 +33,6 @@ from otel_qtap.telemetry.otlp.target import OtlpTarget
 from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity
 from otel_qtap.telemetry.signal_pipeline import MetricsOutput, SignalOutput
 
-_General = TypeVar("_General", int, int | None)
-
 
 def build_correlator(settings: Settings) -> Correlator:
     """How spans join traces."""
@@ -53,16 +50,13 @@ def build_correlator(settings: Settings) -> Correlator:
 
 def build_dispatcher(settings: Settings) -> Dispatcher:
     """Which protocols are read, and what of them may stand in telemetry."""
-    standard = settings.standard
-    capture = "instrumentation_http_capture_headers_"
-    requests, responses = settings.http.request_headers, settings.http.response_headers
     http = HttpOptions(
-        client_request_headers=(*requests, *getattr(standard, f"{capture}client_request")),
-        client_response_headers=(*responses, *getattr(standard, f"{capture}client_response")),
-        server_request_headers=(*requests, *getattr(standard, f"{capture}server_request")),
-        server_response_headers=(*responses, *getattr(standard, f"{capture}server_response")),
+        client_request_headers=settings.allowed_headers("client", "request"),
+        client_response_headers=settings.allowed_headers("client", "response"),
+        server_request_headers=settings.allowed_headers("server", "request"),
+        server_response_headers=settings.allowed_headers("server", "response"),
         query_allow=settings.http.query_allow,
-        known_methods=standard.instrumentation_http_known_methods,
+        known_methods=settings.standard.instrumentation_http_known_methods,
     )
     return Dispatcher(new_protocols(http), max_body_bytes=settings.capture.max_body_bytes)
 
@@ -70,16 +64,8 @@ def build_dispatcher(settings: Settings) -> Dispatcher:
 def build_telemetry(settings: Settings, clock: UnixClock) -> Telemetry:
     """Where telemetry goes. Reads certificates, so it is called while root."""
     standard = settings.standard
-    spans = AttributeLimits(
-        count=_or(standard.span_attribute_count_limit, standard.attribute_count_limit),
-        value_length=_or(standard.span_attribute_value_length_limit, standard.attribute_value_length_limit),
-    )
-    logs = AttributeLimits(
-        count=_or(standard.logrecord_attribute_count_limit, standard.attribute_count_limit),
-        value_length=_or(
-            standard.logrecord_attribute_value_length_limit, standard.attribute_value_length_limit
-        ),
-    )
+    span_count, span_length = standard.span_attribute_limits()
+    log_count, log_length = standard.logrecord_attribute_limits()
     return Telemetry(
         traces=_output(
             settings.traces,
@@ -109,23 +95,18 @@ def build_telemetry(settings: Settings, clock: UnixClock) -> Telemetry:
         ),
         agent=AgentIdentity(
             service_name=_agent_service_name(settings),
-            resource_attributes=settings.standard.resource_attributes,
+            resource_attributes=standard.resource_attributes,
         ),
         host=HostIdentity(name=socket.gethostname(), id=_machine_id()),
         span_limits=SpanLimits(
-            attributes=spans,
+            attributes=AttributeLimits(count=span_count, value_length=span_length),
             link_count=standard.span_link_count_limit,
             link_attribute_count=standard.link_attribute_count_limit,
         ),
-        log_limits=logs,
+        log_limits=AttributeLimits(count=log_count, value_length=log_length),
         stream=sys.stdout,
         clock=clock,
     )
-
-
-def _or(specific: int | None, general: _General) -> int | _General:
-    """A limit of one signal, or the general one where it is not set."""
-    return general if specific is None else specific
 
 
 def _agent_service_name(settings: Settings) -> str:
