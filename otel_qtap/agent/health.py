@@ -8,7 +8,6 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from otel_qtap import __version__
@@ -46,6 +45,9 @@ class HealthServer:
         readiness: Callable[[], Mapping[str, bool]],
         metrics: Callable[[], str],
     ) -> None:
+        # The supervisor binds the address and serves nothing: it does without these megabytes.
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # noqa: PLC0415
+
         class Handler(BaseHTTPRequestHandler):
             server_version = f"otel-qtap/{__version__}"
             sys_version = ""

@@ -9,7 +9,6 @@ ignored and written anew.
 
 import json
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from otel_qtap.probes.spec import TlsLibrary
 FORMAT = 3
 """To be raised with every change of what is stored, of the rules that find it, or of the probe tables."""
 
-_MAX_ENTRY_BYTES = 64 << 10
+MAX_ENTRY_BYTES = 64 << 10
 
 
 class PlanCache:
@@ -37,31 +36,24 @@ class PlanCache:
         """The remembered analysis of this very file, or None."""
         try:
             with self._path(elf, library).open("rb") as file:
-                entry = json.loads(file.read(_MAX_ENTRY_BYTES))
-            if entry["format"] != FORMAT:
-                return None
-            found = _from_json(entry)
+                entry = json.loads(file.read(MAX_ENTRY_BYTES))
+            found = from_entry(entry)
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
         return found if _still_true(elf, found) else None
 
     def put(self, elf: ElfFile, library: TlsLibrary, found: Analysis) -> None:
         """Remember an analysis."""
-        entry = {
-            "format": FORMAT,
-            "sites": [site._asdict() for site in found.sites],
-            "role": found.role,
-            "refusals": found.refusals,
-        }
         with suppress(OSError):
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._directory, prefix=".plan-")  # mode 0600
+            temporary = self._directory / f".plan-{os.urandom(8).hex()}"
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 with os.fdopen(descriptor, "w") as file:
-                    json.dump(entry, file)
-                Path(temporary).replace(self._path(elf, library))
+                    json.dump(to_entry(found), file)
+                temporary.replace(self._path(elf, library))
             except OSError:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
     def _path(self, elf: ElfFile, library: TlsLibrary) -> Path:
         device, inode, mtime_ns, size = elf.identity
@@ -70,7 +62,20 @@ class PlanCache:
         return self._directory / f"{library.name}-{key}.json"
 
 
-def _from_json(entry: dict[str, Any]) -> Analysis:
+def to_entry(found: Analysis) -> dict[str, Any]:
+    """An analysis in a form that JSON has."""
+    return {
+        "format": FORMAT,
+        "sites": [site._asdict() for site in found.sites],
+        "role": found.role,
+        "refusals": found.refusals,
+    }
+
+
+def from_entry(entry: dict[str, Any]) -> Analysis:
+    """What ``to_entry`` made. Raises ValueError, TypeError or KeyError for anything else."""
+    if entry["format"] != FORMAT:
+        raise ValueError("written by another version")
     role = entry["role"]
     return Analysis(
         tuple(

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from otel_qtap.discovery import analysis, analysis_process
+from otel_qtap.discovery.analysis_process import analyse_apart
+from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.plan import Analysis, Refusal
+from otel_qtap.discovery.plan_cache import MAX_ENTRY_BYTES
+from otel_qtap.probes.registry import LIBRARIES
+
+OPENSSL = LIBRARIES[0]
+
+
+@pytest.fixture
+def library(make_elf, tmp_path):
+    path = tmp_path / "libssl.so"
+    path.write_bytes(make_elf({"SSL_read": b"\x55\xc3", "SSL_write": b"\x90\xc3"}))
+    return path
+
+
+def held():
+    """Child processes and open descriptors."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return children, {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def analysed(path):
+    """What comes back; nothing of the process may stay, however it ended."""
+    before = held()
+    try:
+        with ElfFile(str(path)) as elf:
+            return analyse_apart(elf, OPENSSL, force_classic=False)
+    finally:
+        assert held() == before
+
+
+def test_the_answer_is_that_of_the_analysis_itself(system_libssl):
+    with ElfFile(str(system_libssl)) as elf:
+        expected = analysis.analyse(elf, OPENSSL)
+
+    assert expected.sites
+    assert analysed(system_libssl) == expected
+
+
+def test_the_disassembler_stays_out_of_this_process(system_libssl, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from otel_qtap.discovery.libraries import LibraryLocator;"
+        f"plan = LibraryLocator(Path({str(tmp_path)!r})).locate({str(system_libssl)!r});"
+        "assert 'capstone' not in sys.modules; print(len(plan.sites))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+
+    assert int(done.stdout) > 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_without_an_end_is_given_up(library, monkeypatch):
+    monkeypatch.setattr(analysis_process, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(analysis, "analyse", lambda *_, **__: time.sleep(60))
+
+    with pytest.raises(ElfError, match=r"took more than 0\.05 s"):
+        analysed(library)
+
+
+def test_a_file_that_takes_its_reader_down_is_refused(library, monkeypatch):
+    monkeypatch.setattr(analysis, "analyse", lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+
+    plan = LibraryLocator(None).locate(str(library))
+
+    assert plan.sites == ()
+    assert plan.refusals == (Refusal("openssl", "its analysis ended without a result"),)
+
+
+def test_a_defect_is_told_by_its_type_alone(library, monkeypatch):
+    def analyse(*_, **__):
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr(analysis, "analyse", analyse)
+
+    with pytest.raises(ElfError) as refusal:
+        analysed(library)
+    assert str(refusal.value) == "its analysis failed: RuntimeError"
+
+
+def test_a_file_that_is_wrong_is_told_as_it_is(library, monkeypatch):
+    def analyse(*_, **__):
+        raise ElfError("too many relocations")
+
+    monkeypatch.setattr(analysis, "analyse", analyse)
+
+    with pytest.raises(ElfError, match="too many relocations"):
+        analysed(library)
+
+
+def test_an_answer_without_an_end_is_not_collected(library, monkeypatch):
+    endless = Analysis((), None, (Refusal("x", "y" * (2 * MAX_ENTRY_BYTES)),))
+    monkeypatch.setattr(analysis, "analyse", lambda *_, **__: endless)
+
+    with pytest.raises(ElfError, match="without a result"):
+        analysed(library)
