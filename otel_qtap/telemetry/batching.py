@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoded items wait here until a request is full or due (OTEL_BSP_*, OTEL_BLRP_*).
 
-The pipeline's thread only appends; joining items into requests happens on a thread of its own.
+One thread appends, the pipeline's; joining items into requests happens on a thread of its own.
 """
 
 import threading
@@ -30,14 +30,13 @@ class BatchQueue:
         put_request: Callable[[ExportRequest], None],
         on_schedule: Callable[[], None] = lambda: None,
     ) -> None:
-        self._limits = limits
+        self._capacity = limits.max_queue_size
         self._batch_size = min(limits.max_export_batch_size, limits.max_queue_size)
         # No delay at all means that each item is sent at once, not that the thread spins.
         self._wake_at = self._batch_size if limits.schedule_delay_ms else 1
         self._delay_seconds = limits.schedule_delay_ms / 1000 or None
         self._put_request = put_request
         self._on_schedule = on_schedule
-        self._lock = threading.Lock()
         self._draining = threading.Lock()
         self._items: deque[tuple[Group, bytes]] = deque()
         self._accepted = 0
@@ -56,14 +55,14 @@ class BatchQueue:
         return self._thread.is_alive()
 
     def append(self, group: Group, item: bytes) -> bool:
-        """Queue one framed item; False if the queue is full, which is counted."""
-        with self._lock:
-            waiting = len(self._items)
-            if waiting >= self._limits.max_queue_size:
-                self._dropped += 1
-                return False
-            self._items.append((group, item))
-            self._accepted += 1
+        """Queue one framed item; False if the queue is full, which is counted. One thread calls this."""
+        waiting = len(self._items)
+        if waiting >= self._capacity:
+            self._dropped += 1
+            return False
+        # Without a lock: others only take, so that what was counted can but have become less.
+        self._items.append((group, item))
+        self._accepted += 1
         if waiting + 1 == self._wake_at:
             self._wake.set()
         return True
@@ -90,7 +89,7 @@ class BatchQueue:
     @property
     def capacity(self) -> int:
         """Most items that the queue holds."""
-        return self._limits.max_queue_size
+        return self._capacity
 
     @property
     def accepted(self) -> int:
@@ -106,7 +105,7 @@ class BatchQueue:
         batch: list[tuple[Group, bytes]] = []
         size = 0
         groups: set[int] = set()
-        # Without the lock: others only append, and only the holder of ``_draining`` takes.
+        # Without a lock: others only append, and only the holder of ``_draining`` takes.
         while self._items and len(batch) < self._batch_size:
             group, item = self._items[0]
             size += len(item) + (0 if id(group) in groups else group.size)

@@ -6,6 +6,7 @@ to its spans, and the group (resource and scope) that its spans belong to.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from otel_qtap.model.exchange import Attributes, SpanKind
@@ -19,8 +20,7 @@ from otel_qtap.telemetry.otlp.attributes import (
     LINK_ATTRIBUTES,
     SPAN_ATTRIBUTES,
     AttributeEncoder,
-    number_value,
-    string_value,
+    VaryingAttribute,
 )
 from otel_qtap.telemetry.otlp.requests import Group
 from otel_qtap.telemetry.otlp.spans import (
@@ -62,11 +62,20 @@ class SpanEncoder:
         self._attribute_count = limits.attributes.count
         self._link_count = limits.link_count
         self._link_attribute_count = limits.link_attribute_count
-        self._value_length = limits.attributes.value_length
+        value_length = limits.attributes.value_length
         self._workloads = workloads
         self._clock = clock
-        self._attributes = AttributeEncoder(SPAN_ATTRIBUTES, value_length=self._value_length)
-        self._link_attributes = AttributeEncoder(LINK_ATTRIBUTES, value_length=self._value_length)
+        self._attributes = AttributeEncoder(SPAN_ATTRIBUTES, value_length=value_length)
+        self._link_attributes = AttributeEncoder(LINK_ATTRIBUTES, value_length=value_length)
+        varying = partial(VaryingAttribute, value_length=value_length)
+        self._request_reference = varying(names.REQUEST_CONTENT_REF).text
+        self._response_reference = varying(names.RESPONSE_CONTENT_REF).text
+        self._uri = varying(names.PAYLOAD_URI).text
+        self._sha256 = varying(names.PAYLOAD_SHA256).text
+        self._size = varying(names.PAYLOAD_SIZE).number
+        self._captured_size = varying(names.PAYLOAD_CAPTURED_SIZE).number
+        self._offset = varying(names.PAYLOAD_OFFSET).number
+        self._length = varying(names.PAYLOAD_LENGTH).number
         self._connections: dict[ConnectionId, _Connection] = {}
         # What nearly every span needs, encoded once.
         fragment, link_fragment = self._attributes.fragment, self._link_attributes.fragment
@@ -155,30 +164,24 @@ class SpanEncoder:
         main = response or request
         assert main is not None
         fragment = self._attributes.fragment
-        framed = self._attributes.framed
-        uri = self._string(main.uri)
-        sha256 = self._string(main.sha256)
-        size = number_value(main.size)
-        offset = number_value(main.offset)
-        length = number_value(main.length)
+        uri = self._uri(main.uri)
+        sha256 = self._sha256(main.sha256)
+        offset = self._offset(main.offset)
+        length = self._length(main.length)
         if record.protocol == "http":
             if request is not None:
-                request_uri = self._string(request.uri) if response is not None else uri
-                parts.append(framed(names.REQUEST_CONTENT_REF, request_uri))
+                parts.append(SPAN_ATTRIBUTES + self._request_reference(request.uri))
             if response is not None:
-                parts.append(framed(names.RESPONSE_CONTENT_REF, uri))
+                parts.append(SPAN_ATTRIBUTES + self._response_reference(response.uri))
         parts += (
-            framed(names.PAYLOAD_URI, uri),
+            SPAN_ATTRIBUTES + uri,
             self._request_part if response is None else self._response_part,
             self._pending,
-            framed(names.PAYLOAD_SIZE, size),
-            framed(
-                names.PAYLOAD_CAPTURED_SIZE,
-                size if main.captured_size == main.size else number_value(main.captured_size),
-            ),
-            framed(names.PAYLOAD_SHA256, sha256),
-            framed(names.PAYLOAD_OFFSET, offset),
-            framed(names.PAYLOAD_LENGTH, length),
+            SPAN_ATTRIBUTES + self._size(main.size),
+            SPAN_ATTRIBUTES + self._captured_size(main.captured_size),
+            SPAN_ATTRIBUTES + sha256,
+            SPAN_ATTRIBUTES + offset,
+            SPAN_ATTRIBUTES + length,
         )
         if main.content_type:
             parts.append(fragment(names.PAYLOAD_CONTENT_TYPE, main.content_type))
@@ -190,12 +193,11 @@ class SpanEncoder:
             parts.append(fragment(names.PAYLOAD_REDACTED, True))
         upload = record.upload
         if upload is not None and self._may_link(record, upload):
-            framed = self._link_attributes.framed
             described = [
-                framed(names.PAYLOAD_URI, uri),
-                framed(names.PAYLOAD_OFFSET, offset),
-                framed(names.PAYLOAD_LENGTH, length),
-                framed(names.PAYLOAD_SHA256, sha256),
+                LINK_ATTRIBUTES + uri,
+                LINK_ATTRIBUTES + offset,
+                LINK_ATTRIBUTES + length,
+                LINK_ATTRIBUTES + sha256,
                 self._payload_kind,
             ]
             if main.content_type:
@@ -231,9 +233,6 @@ class SpanEncoder:
             flags=flags,
             dropped_attributes=max(0, len(fragments) - limit),
         )
-
-    def _string(self, text: str) -> bytes:
-        return string_value(text if self._value_length is None else text[: self._value_length])
 
     def _remember(self, context: ConnectionContext) -> _Connection:
         workload = self._workloads.of(context.facts)

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Final
 
 from otel_qtap.model.exchange import AttributeValue
-from otel_qtap.telemetry.otlp.wire import SMALL_VARINTS, utf8, varint
+from otel_qtap.telemetry.otlp.wire import SMALL_VARINTS, delimited, utf8, varint
 
 SPAN_ATTRIBUTES: Final = b"\x4a"
 """Tag of Span.attributes; below, of the same field elsewhere."""
@@ -20,26 +20,9 @@ RESOURCE_ATTRIBUTES: Final = b"\x0a"
 
 _CACHED_FRAGMENTS = 8192
 _CACHED_LENGTH = 128
-"""Longer strings (URIs, queries) seldom repeat: caching them would only push out what does."""
 
 _DOUBLE = Struct("<d")
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
-
-
-def string_value(text: str) -> bytes:
-    """Encode KeyValue.value with a string in it: the part of a fragment that follows its key."""
-    encoded = utf8(text)
-    size = len(encoded)
-    if size < 0x7D:  # the usual case: every length below fits one byte
-        return b"\x12%c\x0a%c%b" % (size + 2, size, encoded)
-    length = varint(size)
-    return b"\x12%b\x0a%b%b" % (varint(size + 1 + len(length)), length, encoded)
-
-
-def number_value(number: int) -> bytes:
-    """Encode KeyValue.value with a non-negative integer in it."""
-    encoded = varint(number)
-    return b"\x12%c\x18%b" % (len(encoded) + 1, encoded)
 
 
 def _any_value(value: AttributeValue, value_length: int | None) -> bytes:
@@ -63,51 +46,96 @@ def _any_value(value: AttributeValue, value_length: int | None) -> bytes:
 class AttributeEncoder:
     """Encodes attributes of one kind of message; ``tag`` is that of the field which holds them."""
 
-    __slots__ = ("_fragments", "_keys", "_tag", "value_length")
+    __slots__ = ("_booleans", "_fragments", "_heads", "_tag", "value_length")
 
     def __init__(self, tag: bytes, *, value_length: int | None = None) -> None:
         self._tag = tag
-        self._fragments: dict[tuple[object, ...], bytes] = {}
-        self._keys: dict[str, bytes] = {}
+        # Strings, integers and arrays as they stand in a dict's items, so that a look-up makes nothing.
+        self._fragments: dict[tuple[str, AttributeValue], bytes] = {}
+        # Apart, because 1 and True are one key of a dict.
+        self._booleans: dict[tuple[str, bool], bytes] = {}
+        self._heads: dict[str, bytes] = {}
         self.value_length = value_length
 
     def fragment(self, key: str, value: AttributeValue) -> bytes:
         """Return the framed KeyValue; strings longer than the limit are cut."""
-        # 1, 1.0 and True are equal as keys of a dict, so the type of all but strings is part of it.
-        cache_key = (key, value) if type(value) is str else (key, value, type(value))
-        cached = self._fragments.get(cache_key)
+        if isinstance(value, (bool, float)):
+            return self._other_fragment(key, value)
+        cached = self._fragments.get((key, value))
         if cached is not None:
             return cached
-        any_value = _any_value(value, self.value_length)
-        framed = self.framed(key, b"\x12%b%b" % (varint(len(any_value)), any_value))
-        # 0.0 and -0.0 are equal too: floats, which are rare, are not kept.
-        if not isinstance(value, float) and (not isinstance(value, str) or len(value) <= _CACHED_LENGTH):
+        framed = self._framed(key, value)
+        # Longer strings (URIs, queries) seldom repeat: keeping them would only push out what does.
+        if isinstance(value, int) or len(value) <= _CACHED_LENGTH:
             if len(self._fragments) >= _CACHED_FRAGMENTS:
                 self._fragments.clear()
-            self._fragments[cache_key] = framed
+            self._fragments[key, value] = framed
         return framed
 
-    def framed(self, key: str, value: bytes) -> bytes:
-        """Return the framed KeyValue of what ``string_value`` or ``number_value`` made.
-
-        For values that are used several times or not worth remembering.
-        """
-        head = self._keys.get(key)
-        if head is None:
-            encoded = utf8(key)
-            head = self._keys[key] = b"\x0a%b%b" % (varint(len(encoded)), encoded)
-            if len(self._keys) > _CACHED_FRAGMENTS:
-                self._keys.clear()
-        size = len(head) + len(value)
-        length = SMALL_VARINTS[size] if size < 2048 else varint(size)
-        return b"%b%b%b%b" % (self._tag, length, head, value)
-
     def fragments(self, attributes: Mapping[str, AttributeValue]) -> list[bytes]:
-        """Return the framed KeyValue of each attribute, in order."""
-        found: list[bytes] = []
-        append = found.append
-        get = self._fragments.get
-        for key, value in attributes.items():
-            cached = get((key, value) if type(value) is str else (key, value, type(value)))
-            append(self.fragment(key, value) if cached is None else cached)
-        return found
+        """Return the framed KeyValue of each attribute, in order.
+
+        The values of one key must be of one type, as conventions demand: a key that had 1 and now has
+        True would get what was remembered for 1.
+        """
+        get, fragment = self._fragments.get, self.fragment
+        return [get(item) or fragment(*item) for item in attributes.items()]
+
+    def _other_fragment(self, key: str, value: float) -> bytes:
+        if isinstance(value, float):  # rare, and 0.0 equals -0.0
+            return self._framed(key, value)
+        cached = self._booleans.get((key, value))
+        if cached is None:
+            if len(self._booleans) >= _CACHED_FRAGMENTS:
+                self._booleans.clear()
+            cached = self._booleans[key, value] = self._framed(key, value)
+        return cached
+
+    def _framed(self, key: str, value: AttributeValue) -> bytes:
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _CACHED_FRAGMENTS:
+                self._heads.clear()
+            head = self._heads[key] = delimited(b"\x0a", utf8(key))
+        any_value = _any_value(value, self.value_length)
+        return delimited(self._tag, b"%b\x12%b%b" % (head, varint(len(any_value)), any_value))
+
+
+class VaryingAttribute:
+    """One key whose values seldom repeat: what stands before a value depends only on its length.
+
+    Returns KeyValue messages with their length and without a tag, so that the same bytes do for a
+    span (``SPAN_ATTRIBUTES +``) and its link (``LINK_ATTRIBUTES +``).
+    """
+
+    __slots__ = ("_key", "_number_heads", "_text_heads", "_value_length")
+
+    def __init__(self, key: str, *, value_length: int | None = None) -> None:
+        self._key = delimited(b"\x0a", utf8(key))
+        self._value_length = value_length
+        self._text_heads: dict[int, bytes] = {}
+        self._number_heads = [self._head(b"\x18", size) for size in range(11)]
+
+    def text(self, text: str) -> bytes:
+        """Encode a string; one longer than the limit is cut."""
+        if self._value_length is not None:
+            text = text[: self._value_length]
+        encoded = text.encode() if text.isascii() else utf8(text)
+        size = len(encoded)
+        head = self._text_heads.get(size)
+        if head is None:
+            if len(self._text_heads) >= _CACHED_FRAGMENTS:
+                self._text_heads.clear()
+            head = self._text_heads[size] = self._head(b"\x0a" + varint(size), size)
+        return head + encoded
+
+    def number(self, number: int) -> bytes:
+        """Encode a non-negative integer of at most 63 bits."""
+        encoded = SMALL_VARINTS[number] if number < 2048 else varint(number)
+        return self._number_heads[len(encoded)] + encoded
+
+    def _head(self, before: bytes, size: int) -> bytes:
+        """All of a KeyValue that precedes ``size`` bytes of its value; ``before`` is within the AnyValue."""
+        length = len(before) + size
+        head = b"%b\x12%b%b" % (self._key, varint(length), before)
+        return varint(len(head) + size) + head

@@ -88,11 +88,9 @@ def link_message(
     dropped_attributes: int = 0,
 ) -> bytes:
     """Return one framed Span.Link; ``attributes`` are framed ``LINK_ATTRIBUTES`` fragments."""
-    body = b"\x0a\x10%b\x12\x08%b%b%b%b" % (
-        trace_id,
-        span_id,
-        b"".join(attributes),
-        b"\x28" + varint(dropped_attributes) if dropped_attributes else b"",
-        _LINK_FLAGS.pack(b"\x35", flags),
-    )
+    parts = [b"\x0a\x10", trace_id, b"\x12\x08", span_id, *attributes]
+    if dropped_attributes:
+        parts += (b"\x28", varint(dropped_attributes))
+    parts.append(_LINK_FLAGS.pack(b"\x35", flags))
+    body = b"".join(parts)
     return delimited(b"\x6a", body)

@@ -124,17 +124,21 @@ def test_stop_sends_everything(queue_of, requests):
     assert sum(requests.sizes) == 5
 
 
-def test_threads_that_append_at_once_lose_nothing(queue_of, requests):
+def test_what_is_appended_while_others_drain_is_sent_once(queue_of, requests):
     queue = queue_of(schedule_delay_ms=1, max_queue_size=100_000, max_export_batch_size=64)
     queue.start()
+    appended = threading.Event()
 
-    def append_many():
-        for _ in range(2000):
-            queue.append(GROUP, item())
+    def drain_on():
+        while not appended.is_set():
+            queue.drain()
 
-    threads = [threading.Thread(target=append_many) for _ in range(4)]
+    threads = [threading.Thread(target=drain_on) for _ in range(2)]
     for thread in threads:
         thread.start()
+    for _ in range(8000):
+        queue.append(GROUP, item())
+    appended.set()
     for thread in threads:
         thread.join()
     queue.stop()

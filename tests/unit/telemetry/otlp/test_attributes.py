@@ -8,8 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_qtap.telemetry.otlp.attributes import (
     SPAN_ATTRIBUTES,
     AttributeEncoder,
-    number_value,
-    string_value,
+    VaryingAttribute,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -67,10 +66,23 @@ def test_right_after_more_values_than_are_remembered():
 
 
 @given(TEXT, st.integers(0, (1 << 63) - 1))
-def test_values_encoded_for_reuse_equal_fragments(text, number):
-    encoder = AttributeEncoder(SPAN_ATTRIBUTES)
-    assert encoder.framed("k", string_value(text)) == encoder.fragment("k", text)
-    assert encoder.framed("k", number_value(number)) == encoder.fragment("k", number)
-    assert decoded([encoder.framed("k", string_value(text))]) == [
+def test_varying_attributes_equal_fragments(text, number):
+    encoder, varying = AttributeEncoder(SPAN_ATTRIBUTES), VaryingAttribute("k")
+    for _ in range(2):  # the second time with what was remembered
+        assert SPAN_ATTRIBUTES + varying.text(text) == encoder.fragment("k", text)
+        assert SPAN_ATTRIBUTES + varying.number(number) == encoder.fragment("k", number)
+    assert decoded([SPAN_ATTRIBUTES + varying.text(text)]) == [
         KeyValue(key="k", value=AnyValue(string_value=text))
     ]
+
+
+def test_varying_text_is_cut_at_the_limit_in_characters():
+    [attribute] = decoded([SPAN_ATTRIBUTES + VaryingAttribute("k", value_length=3).text("äöüß")])
+    assert attribute.value.string_value == "äöü"
+
+
+def test_booleans_and_numbers_of_different_keys_are_told_apart():
+    encoder = AttributeEncoder(SPAN_ATTRIBUTES)
+    told = {"number": 1, "flag": True, "ratio": 1.0, "text": "1", "list": ("1",)}
+    for _ in range(2):
+        assert decoded(encoder.fragments(told)) == _encode_attributes(told)
