@@ -70,6 +70,17 @@ def test_agent_cpu_per_exchange(
     )
 
 
+def test_agent_cpu_without_traffic(tmp_path: Path, figures: Figures, load_seconds: float) -> None:
+    with running_collector(tmp_path / "collector") as collector:
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint, **DEFAULT_CADENCE}
+        with running_agent(tmp_path / "agent", settings) as agent:
+            time.sleep(WARM_UP_SECONDS)
+            before = agent.cpu_seconds()
+            time.sleep(load_seconds)
+            used = agent.cpu_seconds() - before
+    figures.report("agent CPU without traffic", 100 * used / load_seconds, "%", note="of one core")
+
+
 DEFAULT_CADENCE = {
     "OTEL_BSP_SCHEDULE_DELAY": "5000",
     "OTEL_BLRP_SCHEDULE_DELAY": "1000",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two threads of one process bounce a message over TLS, and say what a round trip costs.
+ * Two threads of one process bounce a message over TLS and TCP, and say what a round trip costs.
  *
  * usage: pingpong CERTIFICATE KEY SIZE plain|ex
  *
@@ -8,6 +8,8 @@
  * microseconds and the CPU microseconds of one. "plain" uses SSL_read and SSL_write, "ex" the _ex
  * forms. Both ends are observed: one round trip is two writes and two reads.
  */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -25,6 +27,23 @@ static void die(const char *what)
 {
 	fprintf(stderr, "pingpong: %s\n", what);
 	exit(1);
+}
+
+/* A connection to ourselves over the loopback. */
+static void connect_sockets(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(address);
+	int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 1) != 0 ||
+	    getsockname(listener, (struct sockaddr *)&address, &length) != 0)
+		die("listen");
+	sockets[1] = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(sockets[1], (struct sockaddr *)&address, length) != 0)
+		die("connect");
+	sockets[0] = accept(listener, NULL, NULL);
+	for (int i = 0; i < 2; i++)
+		setsockopt(sockets[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static double seconds(clockid_t clock)
@@ -89,8 +108,7 @@ int main(int count, char **arguments)
 	key = arguments[2];
 	size = strtoul(arguments[3], NULL, 10);
 	use_ex = strcmp(arguments[4], "ex") == 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0)
-		die("socketpair");
+	connect_sockets();
 	pthread_t server;
 	pthread_create(&server, NULL, serve, NULL);
 	SSL *ssl = SSL_new(SSL_CTX_new(TLS_client_method()));
