@@ -8,7 +8,8 @@ process  facts of a process, and whether the user's selectors allow it
 probes   whether everything that was there at start is probed, and a summary for /readyz
 stop     read what is left, flush, exit
 
-The pipeline sends ``running`` once: privileges are gone and the exporters' threads run.
+The pipeline sends ``running`` once: privileges are gone and the exporters' threads run. It parses what
+strangers wrote, so the supervisor hears that it spoke and never looks at what it said.
 """
 
 import dataclasses
@@ -21,11 +22,22 @@ from otel_qtap.model.identity import ProcessFacts, ProcessId
 
 Message = dict[str, Any]
 _MAX_BYTES = 128 * 1024
+_MAX_TEXT = 2048
+"""Longest fact, in characters. Observed processes choose these texts: seven of them at their worst, six
+bytes of JSON a character, still are less than ``_MAX_BYTES``."""
+_MAX_WAITING = 65536
+_MAX_HEARD = 64
 
 
 def process_message(facts: ProcessFacts, *, allowed: bool) -> Message:
-    """A ``process`` message. The command line stays behind: the pipeline has no use for it."""
+    """A ``process`` message: its texts are cut to what fits, and what is no Unicode in them is replaced.
+
+    The command line stays behind: the pipeline has no use for it.
+    """
     fields = dataclasses.asdict(dataclasses.replace(facts, command_line=()))
+    for name, value in fields.items():
+        if isinstance(value, str):
+            fields[name] = value[:_MAX_TEXT].encode(errors="replace").decode()
     return {"kind": "process", "facts": fields, "allowed": allowed}
 
 
@@ -55,6 +67,8 @@ class Channel:
         if descriptors:
             socket.send_fds(self._socket, [data], descriptors)
             return
+        if len(self._waiting) >= _MAX_WAITING:
+            self._waiting.popleft()  # an end that has not read for so long: the newest matters most
         self._waiting.append(data)
         self.flush()
 
@@ -84,6 +98,19 @@ class Channel:
                 return messages, descriptors, False
             descriptors += received
             messages.append(json.loads(data))
+
+    def has_spoken(self) -> bool:
+        """Whether the other end has said anything since this was asked; what, is thrown away unread.
+
+        Descriptors that came along are closed by the kernel.
+        """
+        for heard in range(_MAX_HEARD):
+            try:
+                if not self._socket.recv(1):
+                    return heard > 0
+            except (BlockingIOError, ConnectionResetError):
+                return heard > 0
+        return True
 
     def close(self) -> None:
         """Close this end."""

@@ -5,10 +5,12 @@ import contextlib
 import logging
 import os
 import platform
+import resource
 import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.health import listen
 from otel_qtap.agent.ledger import Ledger
 from otel_qtap.agent.messages import Channel, process_message
+from otel_qtap.agent.privileges import close_descriptors
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.attach import Tracepoints
 from otel_qtap.capture.records import process_notice
@@ -35,6 +38,9 @@ OLDEST_KERNEL = (5, 8)
 UPROBE_MULTI_KERNEL = (6, 6)
 RESCAN_SECONDS = 30.0
 STOP_SECONDS = 9.0
+_NOTICE_BYTES = 2048
+"""Most of the process ring between two looks at signals: some thirty notices, each of which may cost a
+look at the memory map of a process that wants to keep us busy."""
 _RESTART_SECONDS = (0.0, 0.2, 1.0, 5.0)
 
 
@@ -44,8 +50,11 @@ def run_agent(settings: Settings, record_to: Path | None) -> int:
     With ``record_to`` raw kernel records go to that file and nowhere else. Raises QtapError.
     """
     _require_privileges()
-    listener = listen(settings.health.address.host, settings.health.address.port)
+    # A recorder has no health to tell, and may run beside an agent that has.
+    listener = None if record_to else listen(settings.health.address.host, settings.health.address.port)
     prepare_directories(settings)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each probed file takes a few descriptors
     return Supervisor(settings, listener, record_to).run()
 
 
@@ -70,7 +79,7 @@ def _require_privileges() -> None:
 class Supervisor:
     """Owns the kernel side and the pipeline process."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, record_to: Path | None) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket | None, record_to: Path | None) -> None:
         self._settings = settings
         self._listener = listener
         self._record_to = record_to
@@ -80,6 +89,8 @@ class Supervisor:
         self._started_at = 0.0
         self._failures = 0
         self._restart_at: float | None = None
+        self._replacing = False
+        self._kill_at: float | None = None
         self._pipeline_ran = False
         self._failed_to_start: int | None = None
         self._probes_ready = False
@@ -92,13 +103,22 @@ class Supervisor:
     def run(self) -> int:
         """Start everything, watch over it, stop it."""
         waker = self._catch_signals()
+        offsets = kernel_offsets()
         loading = Loading(
             interpreter=str(self._settings.capture.python),
-            offsets=kernel_offsets(),
+            offsets=offsets,
             attach=self._attach_mode(),
             data_ring_bytes=self._settings.capture.effective_ring_bytes(),
         )
         self._start_pipeline()
+        try:
+            self._start_capture(loading)
+            return self._watch(waker)
+        except BaseException:
+            self._kill_pipeline()  # nothing reaches it any more, and nobody waits for it
+            raise
+
+    def _start_capture(self, loading: Loading) -> None:
         scanner = LibraryScanner(
             LibraryLocator(
                 self._settings.state.directory / "plans",
@@ -106,6 +126,7 @@ class Supervisor:
             ),
             named=tuple(str(path) for path in self._settings.capture.libraries),
         )
+        found = scanner.ahead_of_need()  # meanwhile the loader compiles
         self._session = session = loading.result()
         self._process_ring = RingBuffer(session.maps["process_ring"], session.process_ring_bytes)
         self._watcher = watcher = Watcher(
@@ -117,11 +138,10 @@ class Supervisor:
         )
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
-        watcher.start()
+        watcher.start(found)
         self._probes_ready = True
         self._introduce()
         logger.info("capturing: %d library files probed", watcher.files)
-        return self._watch(waker)
 
     def _attach_mode(self) -> str:
         wanted = self._settings.capture.attach
@@ -161,12 +181,10 @@ class Supervisor:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            if self._tracepoints is not None:  # a restart: descriptors are the supervisor's
-                self._tracepoints.detach()
-            if self._watcher is not None:
-                self._watcher.detach()
-            if self._session is not None:
-                self._session.close()
+            threading.excepthook = _thread_failed
+            # Whoever takes this process over must find no BPF program, probe or socket of the supervisor's.
+            listener = self._listener
+            close_descriptors([channel.fileno(), *([listener.fileno()] if listener else [])])
             if self._record_to is not None:
                 from otel_qtap.agent.recorder import recorder_main  # noqa: PLC0415 - only one is needed
 
@@ -174,7 +192,8 @@ class Supervisor:
             else:
                 from otel_qtap.agent.pipeline import pipeline_main  # noqa: PLC0415
 
-                code = pipeline_main(self._settings, channel, self._listener, self._ledger)
+                assert listener is not None
+                code = pipeline_main(self._settings, channel, listener, self._ledger)
         except QtapError as error:
             logger.critical("%s", error)
             code = error.exit_code
@@ -231,46 +250,73 @@ class Supervisor:
                     elif number == signal.SIGCHLD:
                         self._reap()
                 watcher.look_again()
-                ring.drain(lambda memory, at, _size: watcher.notice(process_notice(memory, at)), ring.size)
+                ring.drain(
+                    lambda memory, at, _size: watcher.notice(process_notice(memory, at)), _NOTICE_BYTES
+                )
                 now = time.monotonic()
-                if self._restart_at is not None and now >= self._restart_at:
-                    self._start_pipeline()
+                self._tend_pipeline(now)
                 if now >= next_scan:
                     next_scan = now + RESCAN_SECONDS
                     watcher.rescan()
-                if self._channel is not None:
-                    self._channel.flush()
-                    self._pipeline_ran |= bool(self._channel.receive()[0])  # its one message: running
                 if self._failed_to_start is not None:
                     return self._failed_to_start
 
+    def _tend_pipeline(self, now: float) -> None:
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = None
+            logger.error("the pipeline did not stop in %d s and is killed", STOP_SECONDS)
+            os.kill(self._pipeline_pid, signal.SIGKILL)
+        if self._restart_at is not None and now >= self._restart_at:
+            try:
+                self._start_pipeline()
+            except OSError as error:
+                self._restart_at = now + _RESTART_SECONDS[-1]
+                logger.error("the pipeline cannot be started again yet: %s", error.strerror)
+        if self._channel is not None:
+            self._channel.flush()
+            self._pipeline_ran |= self._channel.has_spoken()  # its one message: running
+
     def _reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
-            pid, status = os.waitpid(self._pipeline_pid, os.WNOHANG)
-            if pid != self._pipeline_pid or pid == 0:
-                return
-            if self._channel is not None:
-                self._pipeline_ran |= bool(self._channel.receive()[0])
-                self._channel.close()
-                self._channel = None
-            if not self._pipeline_ran:
-                # What kept it from starting will keep it: its own message said what.
-                self._failed_to_start = max(os.waitstatus_to_exitcode(status), 1)
-                return
-            lived = time.monotonic() - self._started_at
-            self._failures = 0 if lived > 10 else self._failures + 1
-            delay = _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS) - 1)]
-            self._restart_at = time.monotonic() + delay
-            logger.error(
-                "the pipeline ended (%s); probes and ring live on, it is started again in %.1f s",
-                _describe(status),
-                delay,
-            )
+        if not self._pipeline_pid:
+            return  # another child, or a signal that came twice
+        pid, status = os.waitpid(self._pipeline_pid, os.WNOHANG)
+        if not pid:
+            return
+        self._pipeline_pid = 0
+        self._kill_at = None
+        if self._channel is not None:
+            self._pipeline_ran |= self._channel.has_spoken()
+            self._channel.close()
+            self._channel = None
+        if not self._pipeline_ran or self._record_to is not None:
+            # What kept it from starting will keep it: its own message said what. And a recording that
+            # broke off is not begun again over what it holds.
+            self._failed_to_start = max(os.waitstatus_to_exitcode(status), 1)
+            return
+        now = time.monotonic()
+        if self._replacing and status == 0:
+            self._replacing = False
+            self._failures = 0
+            self._restart_at = now
+            return
+        self._replacing = False
+        self._failures = 0 if now - self._started_at > 10 else self._failures + 1
+        delay = _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS) - 1)]
+        self._restart_at = now + delay
+        logger.error(
+            "the pipeline ended (%s); probes and ring live on, it is started again in %.1f s",
+            _describe(status),
+            delay,
+        )
 
     def _reload(self) -> None:
         """SIGHUP: a fresh pipeline (certificates and credentials are read again), and a new look around."""
         logger.info("reloading: the pipeline is replaced; the probes stay")
-        if self._channel is not None:
+        if self._channel is None:
+            self._restart_at = time.monotonic()
+        elif not self._replacing:
+            self._replacing = True
+            self._kill_at = time.monotonic() + STOP_SECONDS
             self._channel.send({"kind": "stop"})
 
     def _stop(self) -> int:
@@ -282,22 +328,29 @@ class Supervisor:
             self._watcher.detach()
         if self._tracepoints is not None:
             self._tracepoints.detach()
-        while time.monotonic() < deadline and self._pipeline_pid:
+        while self._pipeline_pid and time.monotonic() < deadline:
             if any(number in (signal.SIGTERM, signal.SIGINT) for number in self._signals):
                 logger.warning("stopped at once; what was not flushed is lost")
-                os.kill(self._pipeline_pid, signal.SIGKILL)
+                self._kill_pipeline()
                 return 1
-            with contextlib.suppress(ChildProcessError):
-                pid, status = os.waitpid(self._pipeline_pid, os.WNOHANG)
-                if pid == self._pipeline_pid:
-                    return os.waitstatus_to_exitcode(status) and 1
+            pid, status = os.waitpid(self._pipeline_pid, os.WNOHANG)
+            if pid:
+                self._pipeline_pid = 0
+                return 1 if status else 0
             if self._channel is not None:
                 self._channel.flush()
             time.sleep(0.01)
         if self._pipeline_pid:
             logger.error("the pipeline did not stop in %d s and is killed", STOP_SECONDS)
+            self._kill_pipeline()
+            return 1
+        return 0
+
+    def _kill_pipeline(self) -> None:
+        if self._pipeline_pid:
             os.kill(self._pipeline_pid, signal.SIGKILL)
-        return 1
+            os.waitpid(self._pipeline_pid, 0)
+            self._pipeline_pid = 0
 
 
 def _describe(status: int) -> str:
@@ -311,3 +364,10 @@ def _where(error: BaseException) -> str:
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return f"{last.tb_frame.f_globals.get('__name__')}:{last.tb_lineno}" if last else "unknown"
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """In place of a traceback on standard error, whose text may quote what was captured."""
+    name = failure.thread.name if failure.thread else "a thread"
+    place = _where(failure.exc_value) if failure.exc_value else "unknown"
+    logger.critical("%s failed: %s at %s", name, failure.exc_type.__name__, place)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Supervisor and pipeline over a real socket pair, with facts as hostile processes make them."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from otel_qtap.agent.messages import Channel, process_message, read_facts
+from otel_qtap.model.identity import ProcessFacts, ProcessId
+
+Pair = tuple[Channel, Channel]
+
+FACTS = ProcessFacts(
+    process=ProcessId(42, 1_234_567_890),
+    command="curl",
+    executable="/usr/bin/curl",
+    command_line=("curl", "--user", "alice:secret"),
+    parent_pid=7,
+    user_id=1000,
+    user_name="alice",
+    container_id="0" * 64,
+    service_name="shop",
+    service_namespace="eu",
+    service_version="1.2",
+)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channels = Channel(ours), Channel(theirs)
+    yield channels
+    for channel in channels:
+        channel.close()
+
+
+def test_facts_arrive_without_the_command_line(pair: Pair) -> None:
+    pair[0].send(process_message(FACTS, allowed=True))
+    (message,), _, alive = pair[1].receive()
+
+    received = read_facts(message)
+    assert alive
+    assert message["allowed"] is True
+    assert "secret" not in str(message)
+    assert received.command_line == ()
+    assert (received.process, received.executable, received.user_id) == (
+        FACTS.process,
+        "/usr/bin/curl",
+        1000,
+    )
+
+
+@pytest.mark.parametrize("text", ["a" * (1 << 20), "\x01" * (1 << 20), "\udcff" * (1 << 20)])
+def test_texts_that_a_process_chose_fit_a_message_and_are_unicode(pair: Pair, text: str) -> None:
+    hostile = ProcessFacts(
+        process=FACTS.process,
+        command=text,
+        executable=text,
+        user_name=text,
+        container_id=text,
+        service_name=text,
+        service_namespace=text,
+        service_version=text,
+    )
+    pair[0].send(process_message(hostile, allowed=True))
+    (message,), _, alive = pair[1].receive()
+
+    assert alive
+    for name in ("command", "executable", "service_name", "service_version"):
+        value = getattr(read_facts(message), name)
+        assert value.encode()  # raises for what is no Unicode
+        assert len(value) <= 2048
+
+
+def test_descriptors_ride_along(pair: Pair) -> None:
+    reading, writing = os.pipe()
+    pair[0].send({"kind": "rings"}, [writing])
+    os.close(writing)
+    (message,), descriptors, _ = pair[1].receive()
+
+    os.write(descriptors[0], b"through the other end")
+    assert message == {"kind": "rings"}
+    assert os.read(reading, 100) == b"through the other end"
+    os.close(descriptors[0])
+    os.close(reading)
+
+
+def test_what_a_slow_reader_leaves_waits_its_turn(pair: Pair) -> None:
+    for number in range(2000):
+        pair[0].send({"kind": "process", "number": number, "padding": "x" * 1000})
+
+    numbers: list[int] = []
+    while len(numbers) < 2000:
+        messages, _, alive = pair[1].receive()
+        assert alive
+        assert messages, "nothing came although something waits"
+        numbers += [message["number"] for message in messages]
+        pair[0].flush()
+    assert numbers == list(range(2000))
+
+
+def test_an_end_that_is_gone_is_noticed_by_its_reader_and_harms_no_sender(pair: Pair) -> None:
+    pair[0].close()
+
+    pair[1].send({"kind": "running"})
+    assert pair[1].receive() == ([], [], False)
+
+
+def test_what_was_sent_before_the_end_is_still_received(pair: Pair) -> None:
+    pair[0].send({"kind": "stop"})
+    pair[0].close()
+
+    assert pair[1].receive() == ([{"kind": "stop"}], [], False)
+
+
+@pytest.mark.parametrize("said", [b"\xff not JSON", b"[" * 100_000, b'{"kind": "running"}'])
+def test_the_supervisor_hears_that_the_pipeline_spoke_whatever_it_said(said: bytes) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(ours)
+    assert not channel.has_spoken()
+    theirs.send(said)
+
+    assert channel.has_spoken()
+    assert not channel.has_spoken()
+    theirs.close()
+    assert not channel.has_spoken()
+    channel.close()
+
+
+def test_descriptors_that_the_pipeline_sends_do_not_pile_up_in_the_supervisor(pair: Pair) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(20):
+        pair[1].send({"kind": "running"}, [0, 1, 2])
+
+    assert pair[0].has_spoken()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_a_flood_from_the_pipeline_keeps_the_supervisor_for_a_moment_only(pair: Pair) -> None:
+    for _ in range(100):
+        pair[1].send({"kind": "running"})
+
+    assert pair[0].has_spoken()
+    assert pair[0].has_spoken(), "the rest was left for the next turn"

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A forked child gives its privileges up; the kernel says what is left of them."""
+
+import json
+import os
+import resource
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_qtap.agent.privileges import close_descriptors, drop_privileges
+from otel_qtap.errors import PrivilegeError
+from tests.support.procfs import privileges
+
+UID, GID = 65534, 65533
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to give up")
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """What ``work`` returns in a child of this process; its exception's type and text when it raises."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            answer = work()
+        except Exception as error:
+            answer = [type(error).__name__, str(error)]
+        os.write(writing, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = json.loads(pipe.read())
+    os.waitpid(pid, 0)
+    return answer
+
+
+@as_root
+def test_nothing_is_left_and_nothing_comes_back() -> None:
+    def work() -> Any:
+        drop_privileges(UID, GID)
+        held = privileges(os.getpid())
+        way_back = []
+        attempts: list[Callable[[], None]] = [
+            lambda: os.setuid(0),
+            lambda: os.setgid(0),
+            lambda: os.setgroups([0]),
+        ]
+        for attempt in attempts:
+            try:
+                attempt()
+                way_back.append("succeeded")
+            except PermissionError:
+                way_back.append("refused")
+        status = Path("/proc/thread-self/status").read_text()
+        bounding = next(line for line in status.splitlines() if line.startswith("CapBnd"))
+        return [
+            held.user_ids,
+            held.group_ids,
+            held.supplementary_groups,
+            held.effective_capabilities
+            | held.permitted_capabilities
+            | held.inheritable_capabilities
+            | held.ambient_capabilities,
+            int(bounding.split()[1], 16),
+            held.no_new_privileges,
+            way_back,
+        ]
+
+    assert in_child(work) == [[UID] * 4, [GID] * 4, [], 0, 0, True, ["refused"] * 3]
+
+
+@as_root
+def test_its_memory_is_closed_to_others_of_its_account_and_never_dumped() -> None:
+    def work() -> Any:
+        drop_privileges(UID, GID)
+        return [resource.getrlimit(resource.RLIMIT_CORE), Path("/proc/self/mem").stat().st_uid]
+
+    assert in_child(work) == [[0, 0], 0]
+
+
+@as_root
+def test_files_it_makes_are_its_own(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    def work() -> Any:
+        drop_privileges(UID, GID)
+        Path(tmp_path, "segment").write_bytes(b"")
+        return [
+            oct(Path(tmp_path, "segment").stat().st_mode & 0o777),
+            Path(tmp_path, "segment").stat().st_uid,
+        ]
+
+    # The directories above belong to root and to the tests' user alone, hence the walk before the drop.
+    os.chdir(tmp_path)
+    tmp_path = Path()
+    assert in_child(work) == [oct(0o600), UID]
+
+
+@as_root
+def test_remaining_root_is_refused() -> None:
+    kind, text = in_child(lambda: drop_privileges(0, 0))
+
+    assert kind == PrivilegeError.__name__
+    assert "could not give up its privileges" in text
+
+
+def test_close_descriptors_leaves_what_is_to_be_kept() -> None:
+    kept, dropped = socket.socketpair()
+
+    def work() -> Any:
+        close_descriptors([kept.fileno()])
+        closed = []
+        for number in (0, 1, 2, kept.fileno(), dropped.fileno()):
+            try:
+                os.fstat(number)
+                closed.append(False)
+            except OSError:
+                closed.append(True)
+        return closed
+
+    # The pipe of the answer is among what is closed, so the exit code must tell.
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if work() == [False, False, False, False, True] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    kept.close()
+    dropped.close()
