@@ -71,9 +71,9 @@ class Watcher:
         """Whether ``look_again`` has work."""
         return bool(self._look_again)
 
-    def start(self) -> None:
-        """Probe what is on disk and what is mapped now; learn the processes that map it."""
-        for plan in self._scanner.ahead_of_need():
+    def start(self, found: Iterable[LibraryPlan]) -> None:
+        """Probe what was found on disk and what is mapped now; learn the processes that map it."""
+        for plan in found:
             self._attach(plan)
         self.rescan()
 
