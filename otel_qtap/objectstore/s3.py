@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
 
 import base64
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -134,6 +135,7 @@ class S3Store:
 def _new_client() -> "S3Client":
     try:
         import boto3  # noqa: PLC0415 - heavy, and an extra
+        import botocore.session  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
     except ImportError as error:
@@ -144,6 +146,7 @@ def _new_client() -> "S3Client":
     def connect(addressing_style: Literal["auto", "path"]) -> "S3Client":
         return session.client(
             "s3",
+            verify=authorities,
             config=Config(
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
@@ -156,7 +159,9 @@ def _new_client() -> "S3Client":
         )
 
     try:
-        session = boto3.Session()
+        settings = botocore.session.get_session()
+        authorities = _held_open(settings.get_config_variable("ca_bundle"))
+        session = boto3.Session(botocore_session=settings)
         session.get_credentials()
         client = connect("auto")
         # A custom endpoint (MinIO, Ceph, ...) rarely has a DNS name per bucket.
@@ -165,6 +170,24 @@ def _new_client() -> "S3Client":
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"the AWS SDK refuses its settings: {error}") from error
     return client
+
+
+def _held_open(bundle: str | None) -> str:
+    """A path to the trusted authorities that works after privileges were dropped.
+
+    ``bundle`` is AWS_CA_BUNDLE or its equals; None takes the SDK's own. The SDK reads the file for
+    each connection, and the unprivileged process may not be able to walk to it.
+    """
+    from botocore.httpsession import where  # noqa: PLC0415
+
+    path = Path(bundle or where())
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"AWS_CA_BUNDLE: {path} cannot be read: {error.strerror}") from error
+    descriptor = os.memfd_create("aws-ca-bundle", os.MFD_CLOEXEC)
+    os.write(descriptor, content)
+    return f"/proc/self/fd/{descriptor}"
 
 
 def _code(error: Exception) -> str:
