@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the loader and keeps what it passed on: descriptors of programs and maps."""
 
+import contextlib
 import json
 import os
 import socket
@@ -14,6 +15,9 @@ from otel_qtap.errors import CaptureError
 
 LOADER = Path(__file__).with_name("loader.py")
 _PACKAGED = Path(__file__).resolve().parents[1] / "bpf"
+_SECONDS = 60.0
+"""Longest wait for the loader. A cold start on a slow machine takes a few seconds."""
+_DIAGNOSTIC_BYTES = 2000
 _CHECKOUT = Path(__file__).resolve().parents[2] / "bpf"
 
 
@@ -63,34 +67,48 @@ class Loading:
             "attach": attach,
         }
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # A file, because nobody reads along: what the verifier has to say could fill a pipe and block it.
+        self._output = os.fdopen(os.memfd_create("loader"), "r+b")
         try:
             self._process = subprocess.Popen(
                 [interpreter, "-I", str(LOADER), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=self._output,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C is for us: we stop in order
             )
         except OSError as error:
+            self._socket.close()
+            self._output.close()
             raise CaptureError(
                 f"cannot start {interpreter}: {error.strerror}. OTEL_QTAP_CAPTURE_PYTHON must name an "
                 "interpreter that can import bcc (Debian: python3-bpfcc for /usr/bin/python3)."
             ) from error
         finally:
             theirs.close()
-        self._socket.send(json.dumps(request).encode())
+        with contextlib.suppress(OSError):  # it ended already: result() tells how
+            self._socket.send(json.dumps(request).encode())
 
     def result(self) -> KernelSession:
-        """Wait for the loader (about half a second) and take its descriptors over."""
-        message, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 128)
+        """Wait for the loader (about half a second) and take its descriptors over. Raises CaptureError."""
+        self._socket.settimeout(_SECONDS)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 128)
+        except OSError:  # it did not answer in time, or ended without taking its request
+            message, descriptors = b"", []
+            self._process.kill()
+        answer = json.loads(message) if message else {}
         self._socket.close()
-        output, _ = self._process.communicate()
-        answer = json.loads(message) if message else {"error": f"exit code {self._process.returncode}"}
-        if "error" in answer:
-            diagnostics = output.decode(errors="replace").strip()
+        code = self._process.wait()
+        with self._output as output:
+            output.seek(max(output.seek(0, os.SEEK_END) - _DIAGNOSTIC_BYTES, 0))
+            diagnostics = output.read().decode(errors="replace").strip()
+        if "programs" not in answer:
             raise CaptureError(
-                f"the BPF programs could not be loaded by {self._interpreter}: {answer['error']}\n"
-                f"{diagnostics[-2000:]}\nRun `otel-qtap doctor` to see what this kernel lacks."
+                f"the BPF programs could not be loaded by {self._interpreter}: "
+                f"{answer.get('error', f'exit code {code}')}\n"
+                f"{diagnostics}\nRun `otel-qtap doctor` to see what this kernel lacks."
             )
         programs = dict(zip(answer["programs"], descriptors, strict=False))
         maps = dict(zip(answer["maps"], descriptors[len(programs) :], strict=True))
