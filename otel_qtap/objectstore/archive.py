@@ -2,14 +2,15 @@
 """ClassifiedExchange -> Record: payloads go into segments, references go on.
 
 A reference is issued only for what is on the local disk already. Where the disk, or the bound on
-it, refuses a payload, the Record says so instead.
+it, refuses a payload, the Record says so instead. Exchanges come several at a time, because one write
+for all of them costs little more than one for each.
 """
 
 import errno
 import fcntl
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,7 +93,8 @@ class Archive:
         self._max_disk_bytes = max_disk_bytes
         self._new_upload_target = new_upload_target
         self._to_unix_ns = to_unix_ns
-        self._open: dict[str, tuple[OpenSegment, WarcWriter]] = {}
+        self._open: dict[str, _Growing] = {}
+        self._unwritten: list[_Growing] = []
         self._open_bytes = 0
         self._ticked_ns = 0
         self._refusing = False
@@ -141,97 +143,116 @@ class Archive:
         if self._uploader is not None:
             self._uploader.start()
 
-    def submit(self, exchange: ClassifiedExchange) -> Record:
-        """Store the payloads of an exchange; the Record refers to them, or says why not."""
-        request = exchange.request
-        response = exchange.response
-        request_ref: ObjectRef | None = None
-        response_ref: ObjectRef | None = None
-        upload: SpanTarget | None = None
-        refused = ""
-        if request is not None or response is not None:
-            self._exchanges += 1
-            try:
-                request_ref, response_ref, upload = self._keep(exchange, request, response)
-            except _Refused as refusal:
-                refused = refusal.reason
-                self._refused[refused] = self._refused.get(refused, 0) + 1
-        return Record(
-            identity=exchange.identity,
-            connection=exchange.connection,
-            protocol=exchange.protocol,
-            protocol_version=exchange.protocol_version,
-            kind=exchange.kind,
-            name=exchange.name,
-            start_ns=exchange.start_ns,
-            end_ns=exchange.end_ns,
-            attributes=exchange.attributes,
-            error_type=exchange.error_type,
-            is_error=exchange.is_error,
-            incomplete=exchange.incomplete,
-            findings=exchange.findings,
-            request_ref=request_ref,
-            response_ref=response_ref,
-            upload=upload,
-            refused=refused,
-        )
+    def submit(self, exchanges: Iterable[ClassifiedExchange]) -> list[Record]:
+        """Store the payloads of some exchanges; their Records refer to them, or say why not."""
+        records = []
+        for exchange in exchanges:
+            record = Record(
+                identity=exchange.identity,
+                connection=exchange.connection,
+                protocol=exchange.protocol,
+                protocol_version=exchange.protocol_version,
+                kind=exchange.kind,
+                name=exchange.name,
+                start_ns=exchange.start_ns,
+                end_ns=exchange.end_ns,
+                attributes=exchange.attributes,
+                error_type=exchange.error_type,
+                is_error=exchange.is_error,
+                incomplete=exchange.incomplete,
+                findings=exchange.findings,
+            )
+            records.append(record)
+            if exchange.request is not None or exchange.response is not None:
+                self._exchanges += 1
+                try:
+                    self._keep(exchange, record)
+                except _Refused as refusal:
+                    self._refuse(record, refusal.reason)
+        while self._unwritten:
+            self._write(self._unwritten.pop())
+        return records
 
-    def _keep(
-        self, exchange: ClassifiedExchange, request: ClearedPayload | None, response: ClearedPayload | None
-    ) -> tuple[ObjectRef | None, ObjectRef | None, SpanTarget]:
+    def _keep(self, exchange: ClassifiedExchange, record: Record) -> None:
+        """Add the payloads to their segment. ``record`` gets its references, and waits for the write."""
         store = self._store
         uploader = self._uploader
         if store is None or uploader is None:
             raise _Refused(STORE_DISABLED)
         service = _service_name(exchange.connection.facts)
-        opened = self._open.get(service)
-        if opened is None:
+        growing = self._open.get(service)
+        if growing is None:
             # An exchange may come long after its end, when its connection was given up at last.
-            opened = self._open_segment(store, service, max(exchange.end_ns, self._ticked_ns))
-        segment, writer = opened
+            growing = self._open_segment(store, service, max(exchange.end_ns, self._ticked_ns))
+        segment = growing.segment
         offset = segment.size
-        stored_request, stored_response = writer.encode(exchange, self._to_unix_ns(exchange.start_ns), offset)
-        request_member = stored_request.member if stored_request is not None else b""
-        response_member = stored_response.member if stored_response is not None else b""
-        length = len(request_member) + len(response_member)
+        request, response = growing.writer.encode(exchange, self._to_unix_ns(exchange.start_ns), offset)
+        members = b""
+        if request is not None and exchange.request is not None:
+            members = request.member
+            record.request_ref = self._reference(segment.uri, offset, request, exchange.request)
+        if response is not None and exchange.response is not None:
+            at = offset + len(members)
+            members += response.member
+            record.response_ref = self._reference(segment.uri, at, response, exchange.response)
+        length = len(members)
         if self._open_bytes + uploader.disk_bytes + length > self._max_disk_bytes:
             self._make_room(uploader, length)
-        records = (stored_request is not None) + (stored_response is not None)
-        try:
-            segment.append(request_member + response_member, records=records, identity=exchange.identity)
-        except OSError as error:
-            raise self._refusal(error) from None
+        record.upload = segment.manifest.upload
+        segment.add(
+            members, records=(request is not None) + (response is not None), identity=exchange.identity
+        )
         self._open_bytes += length + SPAN_BYTES
-        self._records += records
-        self._written_bytes += length
-        uri = segment.uri
-        request_ref = response_ref = None
-        if request is not None and stored_request is not None:
-            request_ref = self._reference(uri, offset, stored_request, request)
-        if response is not None and stored_response is not None:
-            response_ref = self._reference(uri, offset + len(request_member), stored_response, response)
+        if not growing.unwritten:
+            self._unwritten.append(growing)
+        growing.unwritten.append(record)
         if segment.size >= self._segment_bytes:
             self._seal(service)
-        return request_ref, response_ref, segment.manifest.upload
 
-    def _reference(self, uri: str, offset: int, stored: StoredMessage, payload: ClearedPayload) -> ObjectRef:
+    def _write(self, growing: "_Growing") -> None:
+        """Bring what was added to the disk, or take the references back."""
+        records, growing.unwritten = growing.unwritten, []
+        if not records:
+            return
+        segment = growing.segment
+        before = segment.disk_bytes
+        try:
+            segment.write()
+        except OSError as error:
+            self._open_bytes += segment.disk_bytes - before
+            reason = self._refusal(error).reason
+            for record in records:
+                self._refuse(record, reason)
+            return
+        for record in records:
+            for ref in (record.request_ref, record.response_ref):
+                if ref is not None:
+                    self._records += 1
+                    self._captured_bytes += ref.captured_size
+                    self._written_bytes += ref.length
+
+    def _refuse(self, record: Record, reason: str) -> None:
+        record.request_ref = record.response_ref = record.upload = None
+        record.refused = reason
+        self._refused[reason] = self._refused.get(reason, 0) + 1
+
+    @staticmethod
+    def _reference(uri: str, offset: int, stored: StoredMessage, payload: ClearedPayload) -> ObjectRef:
         length = len(stored.member)
-        captured = len(payload.body)
-        self._captured_bytes += captured
         return ObjectRef(
             uri=f"{uri}#bytes={offset}-{offset + length - 1}",
             offset=offset,
             length=length,
             sha256=stored.sha256,
             size=payload.size,
-            captured_size=captured,
+            captured_size=len(payload.body),
             content_type=payload.media_type,
             encoding=payload.encoding,
             truncated=payload.truncated,
             redacted=payload.redacted,
         )
 
-    def _open_segment(self, store: ObjectStore, service: str, now_ns: int) -> tuple[OpenSegment, WarcWriter]:
+    def _open_segment(self, store: ObjectStore, service: str, now_ns: int) -> "_Growing":
         if len(self._open) >= MAX_OPEN_SEGMENTS:
             self._seal(next(iter(self._open)))
         unix_ns = self._to_unix_ns(now_ns)
@@ -256,11 +277,13 @@ class Archive:
         except OSError as error:
             raise self._refusal(error) from None
         self._open_bytes += segment.disk_bytes
-        self._open[service] = opened = (segment, writer)
-        return opened
+        self._open[service] = growing = _Growing(segment, writer)
+        return growing
 
     def _seal(self, service: str) -> None:
-        segment, _ = self._open.pop(service)
+        growing = self._open.pop(service)
+        self._write(growing)
+        segment = growing.segment
         self._open_bytes -= segment.disk_bytes
         uploader = self._uploader
         assert uploader is not None
@@ -296,7 +319,7 @@ class Archive:
         """Close the segments that have become old."""
         self._ticked_ns = now_ns
         oldest = now_ns - self._segment_ns
-        for service in [name for name, (segment, _) in self._open.items() if segment.opened_ns <= oldest]:
+        for service in [name for name, growing in self._open.items() if growing.segment.opened_ns <= oldest]:
             self._seal(service)
         if self._refused_lately:
             self._refused_lately = False
@@ -343,6 +366,17 @@ class Archive:
 
     def _disk_bytes(self) -> int:
         return self._open_bytes + (self._uploader.disk_bytes if self._uploader is not None else 0)
+
+
+class _Growing:
+    """The open segment of one service, and the Records that refer to what it has not written yet."""
+
+    __slots__ = ("segment", "unwritten", "writer")
+
+    def __init__(self, segment: OpenSegment, writer: WarcWriter) -> None:
+        self.segment = segment
+        self.writer = writer
+        self.unwritten: list[Record] = []
 
 
 class _Refused(Exception):  # noqa: N818 - an answer, not an error

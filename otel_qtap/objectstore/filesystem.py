@@ -15,6 +15,11 @@ _TRANSIENT = frozenset(
 )
 
 
+def directory_of(url: str) -> Path:
+    """The directory that a ``file:`` URL names (RFC 8089): its path, percent-decoded."""
+    return Path(unquote(urlsplit(url).path))
+
+
 class FilesystemStore:
     """A directory as an object store. Directories are made with mode 0700, files have 0600.
 
@@ -25,7 +30,7 @@ class FilesystemStore:
 
     def __init__(self, url: str, root: Path | None = None) -> None:
         self.url = url.rstrip("/")
-        self._root = root if root is not None else Path(unquote(urlsplit(url).path))
+        self._root = root if root is not None else directory_of(url)
 
     def object_url(self, key: str) -> str:
         """See ObjectStore. A percent sign in a key is a character like others, so it is escaped."""

@@ -93,9 +93,24 @@ class SealedSegment:
 
 
 class OpenSegment:
-    """A segment that grows. Raises OSError where the disk refuses; what was appended before stays whole."""
+    """A segment that grows: ``add`` takes records, ``write`` brings what was added to the disk.
 
-    __slots__ = ("_descriptor", "_directory", "_spans", "manifest", "opened_ns", "records", "size", "uri")
+    Raises OSError where the disk refuses; what was written before stays whole. ``size`` and ``records``
+    count what was added, too, because the references are made from them.
+    """
+
+    __slots__ = (
+        "_added",
+        "_descriptor",
+        "_directory",
+        "_spans",
+        "_written",
+        "manifest",
+        "opened_ns",
+        "records",
+        "size",
+        "uri",
+    )
 
     def __init__(
         self, directory: Path, manifest: SegmentManifest, *, opened_ns: int, first_member: bytes
@@ -103,10 +118,13 @@ class OpenSegment:
         self.manifest = manifest
         self.uri = manifest.uri
         self.opened_ns = opened_ns
-        self.size = 0
+        self.size = len(first_member)
         self.records = 0
         self._directory = directory
         self._spans = bytearray()
+        self._added = [first_member]
+        # Bytes, records and bytes of span ids that are on the disk.
+        self._written = (0, 0, 0)
         self._descriptor = -1
         try:
             write_manifest(directory, manifest, b"")
@@ -115,7 +133,7 @@ class OpenSegment:
                 os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
                 0o600,
             )
-            self._write(first_member)
+            self.write()
         except OSError:
             self.discard()
             raise
@@ -125,19 +143,37 @@ class OpenSegment:
         """Bytes that it takes on the disk, or will when it is sealed."""
         return self.size + len(self._spans) + FILE_OVERHEAD
 
-    def append(self, members: bytes, *, records: int, identity: SpanIdentity) -> None:
-        """Add the records of one exchange, whole or not at all."""
-        self._write(members)
+    def add(self, members: bytes, *, records: int, identity: SpanIdentity) -> None:
+        """Add the records of one exchange."""
+        self._added.append(members)
+        self.size += len(members)
         self.records += records
         self._spans += identity.trace_id
         self._spans += identity.span_id
 
+    def write(self) -> None:
+        """Write what was added since the last time, whole or, where the disk refuses, not at all."""
+        data = b"".join(self._added)
+        self._added.clear()
+        position, _, spans = self._written
+        end = self.size
+        try:
+            # At an explicit position: what a failed write left behind is overwritten by the next one.
+            position += os.pwrite(self._descriptor, data, position)
+            while position < end:
+                position += os.pwrite(self._descriptor, data[position - end :], position)
+        except OSError:
+            self.size, self.records, _ = self._written
+            del self._spans[spans:]
+            raise
+        self._written = (end, self.records, len(self._spans))
+
     def spans(self) -> tuple[SpanTarget, ...]:
-        """The spans that refer to this segment."""
+        """The spans that refer to this segment, those of records that are still to be written included."""
         return split_spans(bytes(self._spans))
 
     def seal(self) -> SealedSegment:
-        """Close the file and make it ready for upload."""
+        """Close the file, all of it written, and make it ready for upload."""
         os.ftruncate(self._descriptor, self.size)
         self._close()
         return seal_file(
@@ -154,15 +190,6 @@ class OpenSegment:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
-
-    def _write(self, data: bytes) -> None:
-        # At an explicit position: what a failed write left behind is overwritten by the next one.
-        position = self.size
-        end = position + len(data)
-        position += os.pwrite(self._descriptor, data, position)
-        while position < end:
-            position += os.pwrite(self._descriptor, data[position - end :], position)
-        self.size = end
 
 
 def seal_file(

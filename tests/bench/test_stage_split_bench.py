@@ -30,6 +30,8 @@ from tests.support.nginx import Nginx
 
 pytestmark = pytest.mark.bench
 
+BATCH = 64
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -71,7 +73,9 @@ def test_time_by_room(tmp_path: Path, nginx: Nginx, figures: Figures) -> None:
         us["correlation"], identities = per_exchange(rooms.correlator.identify, exchanges, sent)
         pairs = list(zip(exchanges, identities, strict=True))
         us["classification"], cleared = per_exchange(lambda p: rooms.classifier.classify(*p), pairs, sent)
-        us["objectstore"], stored = per_exchange(rooms.archive.submit, cleared, sent)
+        batches = [cleared[start : start + BATCH] for start in range(0, len(cleared), BATCH)]
+        us["objectstore"], kept = per_exchange(rooms.archive.submit, batches, sent)
+        stored = list(chain.from_iterable(kept))
         us["telemetry"], _ = per_exchange(rooms.telemetry.write, stored, sent)
     finally:
         gc.enable()

@@ -13,7 +13,7 @@ from otel_qtap.objectstore.filesystem import FilesystemStore
 from otel_qtap.objectstore.memory import MemoryStore
 from otel_qtap.objectstore.reader import Reference, read_part
 from otel_qtap.objectstore.s3 import S3Store
-from tests.support.cleared import BOOT_UNIX_NS, chunked_response, counting_targets, exchange, request
+from tests.support.cleared import BOOT_UNIX_NS, chunked_response, counting_targets, exchange, request, submit
 from tests.support.payloads import text_of_entropy
 from tests.support.s3server import S3Server, running_s3_server
 
@@ -103,7 +103,7 @@ def test_the_archive_and_the_reader_meet_in_the_store(store, tmp_path):
     )
     archive.start()
     bodies = [text_of_entropy(size, str(size)).ljust(size, b".") for size in (0, 1, 16_383, 16_384, 300_000)]
-    records = [archive.submit(exchange(request(body=body), chunked_response(body[::-1]))) for body in bodies]
+    records = [submit(archive, exchange(request(body=body), chunked_response(body[::-1]))) for body in bodies]
     assert archive.shutdown(30)
 
     for body, record in zip(bodies, records, strict=True):

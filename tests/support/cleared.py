@@ -8,7 +8,9 @@ from itertools import count
 from otel_qtap.model.classified import ClassifiedExchange, ClearedPayload
 from otel_qtap.model.exchange import Attributes, Part, SpanKind
 from otel_qtap.model.identity import ConnectionContext, ConnectionId, Endpoint, ProcessFacts, ProcessId, Role
+from otel_qtap.model.record import Record
 from otel_qtap.model.trace import SpanIdentity, SpanTarget
+from otel_qtap.objectstore.archive import Archive
 
 SECOND = 1_000_000_000
 BOOT_UNIX_NS = 1_795_500_000 * SECOND
@@ -102,3 +104,9 @@ def counting_targets() -> Callable[[], SpanTarget]:
         return SpanTarget(trace_id=number.to_bytes(16, "big"), span_id=number.to_bytes(8, "big"))
 
     return new_target
+
+
+def submit(archive: Archive, item: ClassifiedExchange) -> Record:
+    """Submit one exchange by itself."""
+    (record,) = archive.submit([item])
+    return record

@@ -9,7 +9,7 @@ import pytest
 
 from otel_qtap.objectstore import Archive
 from otel_qtap.objectstore.filesystem import FilesystemStore
-from tests.support.cleared import REQUEST_HEAD, chunked_response, counting_targets, exchange, request
+from tests.support.cleared import REQUEST_HEAD, chunked_response, counting_targets, exchange, request, submit
 
 TEXT = bytes(range(256)) * 4
 BODY = gzip.compress(TEXT, mtime=0)
@@ -32,7 +32,7 @@ def record(tmp_path_factory: pytest.TempPathFactory):
     archive.start()
     answer = chunked_response(BODY)
     answer.encoding = "gzip"
-    stored = archive.submit(exchange(request(), answer))
+    stored = submit(archive, exchange(request(), answer))
     assert archive.shutdown(10)
     return stored
 

@@ -19,7 +19,7 @@ from otel_qtap.objectstore.filesystem import FilesystemStore
 from otel_qtap.objectstore.memory import MemoryStore
 from otel_qtap.objectstore.reader import Reference, read_record
 from otel_qtap.objectstore.registry import locate
-from tests.support.cleared import SECOND, chunked_response, connection, exchange, request, response
+from tests.support.cleared import SECOND, chunked_response, connection, exchange, request, response, submit
 from tests.support.payloads import text_of_entropy
 from tests.support.stored import read_segment
 
@@ -51,7 +51,7 @@ def test_what_is_submitted_is_in_the_store_at_its_reference(new_archive):
     store = MemoryStore()
     archive = new_archive(store)
     records = [
-        archive.submit(exchange(request(), response(b"body %d" % number), service=service))
+        submit(archive, exchange(request(), response(b"body %d" % number), service=service))
         for number in range(50)
         for service in ("checkout", "cart")
     ]
@@ -76,8 +76,8 @@ def test_a_segment_is_a_warc_file_of_which_every_digest_holds(new_archive, tmp_p
     store = FilesystemStore(f"file://{tmp_path}/objects")
     archive = new_archive(store)
     for body in (b"", b"plain", b"x" * 100_000):
-        archive.submit(exchange(request(), response(body)))
-        archive.submit(exchange(request(), chunked_response(body)))
+        submit(archive, exchange(request(), response(body)))
+        submit(archive, exchange(request(), chunked_response(body)))
     archive.shutdown(10)
     (segment,) = tmp_path.rglob("*.warc.gz")
 
@@ -95,7 +95,7 @@ def test_a_segment_is_a_warc_file_of_which_every_digest_holds(new_archive, tmp_p
 def test_the_key_tells_service_day_and_hour(new_archive):
     store = MemoryStore()
     archive = new_archive(store)
-    archive.submit(exchange(request(), service="Zahlung/ü", at_ns=3 * 3600 * SECOND))
+    submit(archive, exchange(request(), service="Zahlung/ü", at_ns=3 * 3600 * SECOND))
     archive.shutdown(10)
     (key,) = store.keys()
     assert key.startswith("service.name=Zahlung%2F%C3%BC/date=2026-11-24/hour=09/20261124T090000Z-")
@@ -117,14 +117,14 @@ def test_the_key_tells_service_day_and_hour(new_archive):
 def test_services_without_a_usable_name_have_a_key_too(new_archive, context, name):
     store = MemoryStore()
     archive = new_archive(store)
-    archive.submit(exchange(request(), context=context))
+    submit(archive, exchange(request(), context=context))
     archive.shutdown(10)
     assert store.keys()[0].split("/")[0] == f"service.name={name}"
 
 
 def test_a_reference_into_a_directory_is_a_url_whatever_the_name_of_the_service(new_archive, tmp_path):
     archive = new_archive(FilesystemStore(f"file://{tmp_path}/objects"))
-    ref = archive.submit(exchange(request(), service="a b:c")).request_ref
+    ref = submit(archive, exchange(request(), service="a b:c")).request_ref
     archive.shutdown(10)
     reference = Reference.parse(ref.uri)
     assert "%2520" in reference.object_url
@@ -136,7 +136,7 @@ def test_a_reference_tells_what_the_message_is(new_archive):
     archive = new_archive(MemoryStore())
     body = gzip.compress(b"abc")
     payload = response(body, encoding="gzip", size=500, truncated="length", redacted=True)
-    ref = archive.submit(exchange(None, payload)).response_ref
+    ref = submit(archive, exchange(None, payload)).response_ref
     assert (ref.size, ref.captured_size, ref.content_type, ref.encoding, ref.truncated, ref.redacted) == (
         500,
         len(body),
@@ -149,14 +149,14 @@ def test_a_reference_tells_what_the_message_is(new_archive):
 
 def test_an_exchange_without_payloads_opens_no_segment(new_archive, segments):
     archive = new_archive(MemoryStore())
-    record = archive.submit(exchange())
+    record = submit(archive, exchange())
     assert (record.request_ref, record.response_ref, record.upload, record.refused) == (None, None, None, "")
     assert [path.name for path in segments.iterdir()] == ["lock"]
 
 
 def test_metadata_passes_through(new_archive):
     item = exchange(request(), response())
-    record = new_archive(None).submit(item)
+    record = submit(new_archive(None), item)
     names = ("identity", "connection", "protocol", "protocol_version", "kind", "name", "start_ns", "end_ns")
     more = ("attributes", "error_type", "is_error", "incomplete", "findings")
     for name in (*names, *more):
@@ -165,7 +165,7 @@ def test_metadata_passes_through(new_archive):
 
 def test_without_a_store_there_are_no_references_and_no_files(new_archive, tmp_path):
     archive = new_archive(None)
-    record = archive.submit(exchange(request(), response()))
+    record = submit(archive, exchange(request(), response()))
     assert (record.request_ref, record.upload, record.refused) == (None, None, "store_disabled")
     assert archive.statistics().refused == {"store_disabled": 1}
     archive.tick(99 * SECOND)
@@ -179,7 +179,7 @@ def test_a_segment_is_closed_by_size(new_archive):
     store = MemoryStore()
     archive = new_archive(store, segment_bytes=20_000)
     for number in range(40):
-        archive.submit(exchange(None, response(text_of_entropy(2000, str(number)))))
+        submit(archive, exchange(None, response(text_of_entropy(2000, str(number)))))
     archive.shutdown(10)
     assert len(store.keys()) > 1
     sizes = [outcome.size for outcome in archive.outcomes()]
@@ -188,7 +188,7 @@ def test_a_segment_is_closed_by_size(new_archive):
 
 def test_a_segment_is_closed_by_age(new_archive, segments):
     archive = new_archive(MemoryStore(), segment_seconds=5, start=False)
-    archive.submit(exchange(request(), at_ns=10 * SECOND))
+    submit(archive, exchange(request(), at_ns=10 * SECOND))
     archive.tick(15 * SECOND - 1)
     assert archive.statistics().open_segments == 1
     archive.tick(15 * SECOND)
@@ -199,7 +199,7 @@ def test_a_segment_is_closed_by_age(new_archive, segments):
 def test_an_exchange_that_comes_late_does_not_make_a_segment_that_is_old_at_once(new_archive):
     archive = new_archive(MemoryStore(), segment_seconds=5, start=False)
     archive.tick(100 * SECOND)
-    archive.submit(exchange(request(), at_ns=10 * SECOND))
+    submit(archive, exchange(request(), at_ns=10 * SECOND))
     archive.tick(101 * SECOND)
     assert archive.statistics().open_segments == 1
 
@@ -207,22 +207,22 @@ def test_an_exchange_that_comes_late_does_not_make_a_segment_that_is_old_at_once
 def test_open_segments_are_bounded(new_archive, segments):
     archive = new_archive(MemoryStore(), start=False)
     for number in range(MAX_OPEN_SEGMENTS + 5):
-        assert archive.submit(exchange(request(), service=f"s{number}")).request_ref is not None
+        assert submit(archive, exchange(request(), service=f"s{number}")).request_ref is not None
     assert archive.statistics().open_segments == MAX_OPEN_SEGMENTS
     assert len(list(segments.glob("*.warc.gz"))) == 5
 
 
 def test_nobody_else_can_read_what_is_on_the_disk(new_archive, tmp_path):
     archive = new_archive(FilesystemStore(f"file://{tmp_path}/objects"), start=False)
-    archive.submit(exchange(request(), service="sealed"))
+    submit(archive, exchange(request(), service="sealed"))
     archive.tick(99 * SECOND)
-    archive.submit(exchange(request(), service="open"))
+    submit(archive, exchange(request(), service="open"))
     before = list((tmp_path / "state").rglob("*"))
     assert len(before) == 6  # directory, lock, two files each
     archive.start()
     archive.shutdown(10)
     stored = list((tmp_path / "objects").rglob("*"))
-    archive.submit(exchange(request(), service="after"))
+    submit(archive, exchange(request(), service="after"))
     for path in [*stored, *(tmp_path / "state").rglob("*"), tmp_path / "state", tmp_path / "objects"]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
@@ -233,7 +233,7 @@ def test_the_oldest_segments_go_when_the_bound_is_reached_and_each_span_is_told(
     caplog.set_level(logging.INFO)
     archive = new_archive(Unreachable(), segment_bytes=10_000, max_disk_bytes=100_000, start=False)
     records = [
-        archive.submit(exchange(None, response(text_of_entropy(4000, str(number))), at_ns=number * SECOND))
+        submit(archive, exchange(None, response(text_of_entropy(4000, str(number))), at_ns=number * SECOND))
         for number in range(40)
     ]
     assert all(record.response_ref is not None for record in records)
@@ -258,9 +258,9 @@ def test_the_oldest_segments_go_when_the_bound_is_reached_and_each_span_is_told(
 
 def test_what_does_not_fit_at_all_is_refused_without_dropping_anything(new_archive):
     archive = new_archive(Unreachable(), max_disk_bytes=100_000, start=False)
-    archive.submit(exchange(request()))
+    submit(archive, exchange(request()))
     archive.tick(99 * SECOND)
-    record = archive.submit(exchange(None, response(text_of_entropy(400_000))))
+    record = submit(archive, exchange(None, response(text_of_entropy(400_000))))
     assert (record.response_ref, record.upload, record.refused) == (None, None, "disk_full")
     assert archive.statistics().refused == {"disk_full": 1}
     assert archive.outcomes() == []
@@ -274,7 +274,7 @@ def test_a_disk_that_refuses_leaves_no_reference_and_no_torn_record(
 ):
     store = MemoryStore()
     archive = new_archive(store)
-    archive.submit(exchange(None, response(b"before")))
+    submit(archive, exchange(None, response(b"before")))
     write = os.pwrite
 
     def torn(descriptor: int, data: bytes, position: int) -> int:
@@ -283,10 +283,10 @@ def test_a_disk_that_refuses_leaves_no_reference_and_no_torn_record(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "pwrite", torn)
-    refused = [archive.submit(exchange(None, response(b"lost" * 50))) for _ in range(3)]
-    new_service = archive.submit(exchange(None, response(), service="another"))
+    refused = [submit(archive, exchange(None, response(b"lost" * 50))) for _ in range(3)]
+    new_service = submit(archive, exchange(None, response(), service="another"))
     monkeypatch.undo()
-    after = archive.submit(exchange(None, response(b"after")))
+    after = submit(archive, exchange(None, response(b"after")))
     archive.shutdown(10)
 
     assert [record.refused for record in (*refused, new_service)] == [reason] * 4
@@ -298,10 +298,79 @@ def test_a_disk_that_refuses_leaves_no_reference_and_no_torn_record(
     assert sum("the local disk refuses segments" in message for message in caplog.messages) == 1
 
 
+def test_exchanges_of_one_call_are_written_at_once(new_archive, monkeypatch):
+    store = MemoryStore()
+    archive = new_archive(store)
+    submit(archive, exchange(request()))
+    submit(archive, exchange(request(), service="another"))
+    written = []
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: written.append(len(data)) or write(fd, data, at))
+    items = [
+        exchange(request(), response(b"%d" % n), service=s) for n in range(9) for s in ("checkout", "another")
+    ]
+    records = archive.submit(items)
+    assert len(written) == 2
+    assert [record.identity for record in records] == [item.identity for item in items]
+    assert sum(written) == sum(record.request_ref.length + record.response_ref.length for record in records)
+    archive.shutdown(10)
+    for number, record in enumerate(records):
+        assert gzip.decompress(range_of(record.response_ref, store)).endswith(
+            b"\r\n%d\r\n\r\n" % (number // 2)
+        )
+
+
+def test_a_disk_that_refuses_takes_back_the_references_of_that_segment_only(new_archive, monkeypatch):
+    store = MemoryStore()
+    archive = new_archive(store)
+    submit(archive, exchange(None, response(b"before")))
+    submit(archive, exchange(None, response(b"before"), service="another"))
+    (descriptor, *_) = [growing.segment._descriptor for growing in archive._open.values()]
+    write = os.pwrite
+
+    def refuse(to: int, data: bytes, position: int) -> int:
+        if to == descriptor:
+            raise OSError(errno.ENOSPC, "full")
+        return write(to, data, position)
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    before = archive.statistics()
+    records = archive.submit(
+        [
+            exchange(request(), response(b"%d" % n), service=s)
+            for n in range(2)
+            for s in ("checkout", "another")
+        ]
+    )
+    monkeypatch.undo()
+    assert [record.refused for record in records] == ["disk_full", "", "disk_full", ""]
+    assert [record.request_ref is None and record.upload is None for record in records] == [True, False] * 2
+    after = archive.statistics()
+    assert after.refused == {"disk_full": 2}
+    assert after.records == before.records + 4
+    assert after.captured_bytes == before.captured_bytes + 2
+    archive.shutdown(10)
+    assert archive.statistics().disk_bytes == 0
+    assert {outcome.records for outcome in archive.outcomes()} == {1, 5}
+
+
+def test_a_segment_that_becomes_full_within_a_call_is_closed_there(new_archive):
+    store = MemoryStore()
+    archive = new_archive(store, segment_bytes=3000)
+    records = archive.submit([exchange(None, response(text_of_entropy(1500, str(n)))) for n in range(8)])
+    archive.shutdown(10)
+    outcomes = archive.outcomes()
+    assert len(outcomes) >= 2
+    assert {outcome.upload for outcome in outcomes} == {record.upload for record in records}
+    for number, record in enumerate(records):
+        stored = gzip.decompress(range_of(record.response_ref, store))
+        assert stored.endswith(text_of_entropy(1500, str(number)) + b"\r\n\r\n")
+
+
 def test_a_full_disk_at_sealing_does_not_lose_the_segment_nor_its_spans(new_archive, segments):
     archive = new_archive(Unreachable(), start=False)
     item = exchange(request())
-    archive.submit(item)
+    submit(archive, item)
     (manifest,) = segments.glob("*.manifest")
     # A directory in the way of the temporary file stands for a disk that takes no new file.
     manifest.with_suffix(".partial").mkdir()
@@ -315,7 +384,7 @@ def test_a_full_disk_at_sealing_does_not_lose_the_segment_nor_its_spans(new_arch
 def test_a_segment_whose_file_is_gone_is_announced(new_archive, segments):
     archive = new_archive(MemoryStore())
     item = exchange(request())
-    archive.submit(item)
+    submit(archive, item)
     (path,) = segments.glob("*.open")
     path.unlink()
     archive.shutdown(10)
@@ -329,7 +398,7 @@ def test_a_segment_whose_file_is_gone_is_announced(new_archive, segments):
 def test_what_could_not_be_uploaded_is_uploaded_by_the_next_process(new_archive, tmp_path):
     store = Unreachable()
     archive = new_archive(store)
-    records = [archive.submit(exchange(request(), response(b"%d" % number))) for number in range(5)]
+    records = [submit(archive, exchange(request(), response(b"%d" % number))) for number in range(5)]
     assert not archive.shutdown(0.2)
     assert not archive.healthy
     store.refuses = False
@@ -350,7 +419,7 @@ def test_segments_of_another_store_wait_for_it_and_go_first_when_room_is_needed(
 ):
     first = FilesystemStore(f"file://{tmp_path}/first")
     archive = new_archive(first, start=False)
-    archive.submit(exchange(request()))
+    submit(archive, exchange(request()))
     archive.shutdown(0)
 
     second = new_archive(FilesystemStore(f"file://{tmp_path}/second"))
@@ -381,9 +450,9 @@ def test_an_unusable_state_directory_is_refused_with_the_fix(new_archive, tmp_pa
 
 def test_statistics_add_up(new_archive):
     archive = new_archive(MemoryStore())
-    archive.submit(exchange(request(), response(b"12345")))
-    archive.submit(exchange(request(body=b"123")))
-    archive.submit(exchange())
+    submit(archive, exchange(request(), response(b"12345")))
+    submit(archive, exchange(request(body=b"123")))
+    submit(archive, exchange())
     before = archive.statistics()
     assert (before.exchanges, before.records, before.captured_bytes, before.open_segments) == (2, 3, 8, 1)
     archive.shutdown(10)

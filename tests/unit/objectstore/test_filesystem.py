@@ -90,7 +90,7 @@ os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
 store.check()
 archive.start()
-assert archive.submit(exchange(request(), response())).refused == ""
+assert archive.submit([exchange(request(), response())])[0].refused == ""
 assert archive.shutdown(10), archive.statistics()
 """
     tmp_path.chmod(0o700)

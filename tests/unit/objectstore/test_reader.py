@@ -13,7 +13,7 @@ from otel_qtap.model.exchange import Part
 from otel_qtap.objectstore import reader
 from otel_qtap.objectstore.memory import MemoryStore
 from otel_qtap.objectstore.reader import Reference, StoredRecord, read_part, read_record
-from tests.support.cleared import REQUEST_HEAD, chunked_response, exchange, request, response
+from tests.support.cleared import REQUEST_HEAD, chunked_response, exchange, request, response, submit
 from tests.support.payloads import text_of_entropy
 
 
@@ -40,7 +40,7 @@ def stored(new_archive, store):
 
     def store_all(*items):
         archive = new_archive(store, segment_bytes=1 << 30)
-        records = [archive.submit(item) for item in items]
+        records = [submit(archive, item) for item in items]
         archive.shutdown(10)
         (key,) = store.keys()
         return records, key

@@ -11,7 +11,7 @@ from otel_qtap.objectstore.filesystem import FilesystemStore
 from otel_qtap.objectstore.memory import MemoryStore
 from otel_qtap.objectstore.recovery import recover_segments
 from otel_qtap.objectstore.segment import OPEN_SUFFIX
-from tests.support.cleared import exchange, request, response
+from tests.support.cleared import exchange, request, response, submit
 from tests.support.stored import read_reference, read_segment
 
 WRITER = """
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from otel_qtap.objectstore import Archive
 from otel_qtap.objectstore.filesystem import FilesystemStore
-from tests.support.cleared import counting_targets, exchange, request, response
+from tests.support.cleared import counting_targets, exchange, request, response, submit
 from tests.support.payloads import self_describing
 
 directory = Path(sys.argv[1])
@@ -31,7 +31,7 @@ archive = Archive(
 archive.open()
 number = 0
 while True:
-    record = archive.submit(exchange(request(), response(self_describing(str(number), 1000))))
+    record = submit(archive, exchange(request(), response(self_describing(str(number), 1000))))
     print(number, record.response_ref.uri, flush=True)
     number += 1
 """
@@ -40,7 +40,7 @@ while True:
 def leave_open(archive, directory: Path, count: int = 3) -> Path:
     """What a process leaves that dies after ``count`` exchanges."""
     for number in range(count):
-        archive.submit(exchange(request(), response(b"body %d" % number)))
+        submit(archive, exchange(request(), response(b"body %d" % number)))
     (path,) = directory.glob(f"*{OPEN_SUFFIX}")
     return path
 
@@ -88,7 +88,7 @@ def test_zeros_of_a_crashed_filesystem_are_cut_off(new_archive, segments):
 def test_the_spans_are_found_again_in_the_records(new_archive, segments):
     archive = new_archive(MemoryStore(), start=False)
     items = [exchange(request(), response()) for _ in range(3)]
-    records = [archive.submit(item) for item in items]
+    records = [submit(archive, item) for item in items]
     (segment,) = recover_segments(segments).segments
     assert [(span.trace_id, span.span_id) for span in segment.spans()] == [
         (item.identity.trace_id, item.identity.span_id) for item in items

@@ -14,7 +14,7 @@ from botocore.stub import ANY, Stubber
 from otel_qtap.errors import SettingsError, StoreError
 from otel_qtap.objectstore import s3
 from otel_qtap.objectstore.s3 import S3Store
-from tests.support.cleared import exchange, request, response
+from tests.support.cleared import exchange, request, response, submit
 from tests.support.pki import Pki
 from tests.support.ports import free_port
 from tests.support.s3server import S3Server, running_s3_server
@@ -237,7 +237,7 @@ def test_segments_wait_for_a_server_that_is_down_and_reach_it_when_it_is_back(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     archive = new_archive(S3Store("payloads"))
-    ref = archive.submit(exchange(request(), response(b"kept"))).response_ref
+    ref = submit(archive, exchange(request(), response(b"kept"))).response_ref
     archive.tick(10**12)
     eventually(lambda: not archive.healthy, "a failed upload", seconds=20)
     with running_s3_server(tmp_path / "s3", port=port) as server:

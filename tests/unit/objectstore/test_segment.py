@@ -34,11 +34,14 @@ def test_anything_else_is_no_manifest(line):
         SegmentManifest.from_json(line)
 
 
-def test_a_sealed_segment_holds_what_was_appended_and_who_refers_to_it(tmp_path):
+def test_a_sealed_segment_holds_what_was_added_and_who_refers_to_it(tmp_path):
     segment = OpenSegment(tmp_path, MANIFEST, opened_ns=1, first_member=b"first.")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["id.manifest", "id.open"]
-    segment.append(b"second.", records=2, identity=identity(1))
-    segment.append(b"third.", records=1, identity=identity(255))
+    segment.add(b"second.", records=2, identity=identity(1))
+    segment.add(b"third.", records=1, identity=identity(255))
+    assert (tmp_path / "id.open").read_bytes() == b"first."
+    segment.write()
+    assert (tmp_path / "id.open").read_bytes() == b"first.second.third."
     sealed = segment.seal()
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["id.manifest", "id.warc.gz"]
@@ -62,8 +65,37 @@ def test_short_writes_are_completed(tmp_path, monkeypatch):
         os, "pwrite", lambda descriptor, data, position: write(descriptor, data[:3], position)
     )
     segment = OpenSegment(tmp_path, MANIFEST, opened_ns=1, first_member=b"0123456789")
-    segment.append(b"abcdefgh", records=1, identity=identity(1))
+    segment.add(b"abcd", records=1, identity=identity(1))
+    segment.add(b"efgh", records=1, identity=identity(2))
+    segment.write()
     assert segment.seal().path.read_bytes() == b"0123456789abcdefgh"
+
+
+def test_what_the_disk_refuses_was_never_added(tmp_path, monkeypatch):
+    def torn(descriptor: int, data: bytes, position: int) -> int:
+        if len(data) > 4:
+            return write(descriptor, data[:4], position)
+        raise OSError(28, "full")
+
+    segment = OpenSegment(tmp_path, MANIFEST, opened_ns=1, first_member=b"first.")
+    segment.add(b"kept.", records=1, identity=identity(1))
+    segment.write()
+    before = (segment.size, segment.records, segment.disk_bytes)
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", torn)
+    segment.add(b"lo", records=1, identity=identity(2))
+    segment.add(b"st.", records=2, identity=identity(3))
+    with pytest.raises(OSError, match="full"):
+        segment.write()
+    monkeypatch.undo()
+
+    assert (segment.size, segment.records, segment.disk_bytes) == before
+    segment.add(b"later.", records=1, identity=identity(4))
+    segment.write()
+    sealed = segment.seal()
+    assert sealed.path.read_bytes() == b"first.kept.later."
+    assert sealed.manifest.records == 2
+    assert [span.span_id[:1] for span in sealed.spans()] == [b"\x01", b"\x04"]
 
 
 def test_a_segment_that_could_not_be_opened_leaves_nothing(tmp_path, monkeypatch):

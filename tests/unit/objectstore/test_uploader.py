@@ -40,7 +40,8 @@ def sealed(directory: Path, name: str) -> SealedSegment:
         upload=SpanTarget(trace_id=b"t" * 16, span_id=name.encode().ljust(8)),
     )
     segment = OpenSegment(directory, manifest, opened_ns=0, first_member=b"first")
-    segment.append(b"record", records=1, identity=SpanIdentity(trace_id=b"T" * 16, span_id=b"S" * 8))
+    segment.add(b"record", records=1, identity=SpanIdentity(trace_id=b"T" * 16, span_id=b"S" * 8))
+    segment.write()
     return segment.seal()
 
 
