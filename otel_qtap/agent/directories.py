@@ -1,53 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's directories: made, handed to the pipeline's account, and opened while that is possible.
+"""The agent's directories: made, given to their owners, and opened while that is possible.
 
 The pipeline may not be able to walk to them (a parent may be closed to it), so it holds each one
 open and works below /proc/self/fd/N.
+
+    STATE            root's, or the privileged process would trust what the other one wrote there
+    STATE/plans      root's: where probes go
+    STATE/segments   the pipeline's: what waits for upload
+    OBJECTS          the pipeline's
 """
 
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from otel_qtap.errors import SettingsError
+from otel_qtap.objectstore.filesystem import directory_of
 from otel_qtap.settings import Settings
+
+_STATE = "OTEL_QTAP_STATE_DIRECTORY"
+_OBJECTS = "OTEL_QTAP_OBJECTS_URL"
+_ROOT = (0, 0)
+_PRIVATE = 0o700
+_PASSABLE = 0o711
 
 
 def objects_directory(url: str) -> Path | None:
     """The directory of a ``file:`` store URL; None for other stores."""
-    parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    return directory_of(url) if url.startswith("file:") else None
+
+
+def plans_directory(settings: Settings) -> Path:
+    """Where the supervisor remembers analyses of library files."""
+    return settings.state.directory / "plans"
 
 
 def prepare_directories(settings: Settings) -> None:
-    """Make the state and object directories, closed to all but the pipeline's account (0700).
+    """Make the state and object directories, each closed to all but its owner.
 
-    Raises SettingsError that names the variable when a directory cannot be made or is not fit.
+    Raises SettingsError that names the variable when a directory cannot be made or is not fit. What
+    was there before and holds something is never given away: it may be a system directory.
     """
-    uid, gid = settings.pipeline.user
-    _prepare("OTEL_QTAP_STATE_DIRECTORY", settings.state.directory, uid, gid)
+    account = settings.pipeline.user
+    _prepare(_STATE, settings.state.directory, _ROOT, _PASSABLE)
+    _prepare(_STATE, plans_directory(settings), _ROOT, _PRIVATE)
+    _prepare(_STATE, settings.state.directory / "segments", account, _PRIVATE)
     if directory := objects_directory(settings.objects.url):
-        _prepare("OTEL_QTAP_OBJECTS_URL", directory, uid, gid)
+        _prepare(_OBJECTS, directory, account, _PRIVATE)
 
 
-def _prepare(variable: str, directory: Path, uid: int, gid: int) -> None:
+def _prepare(variable: str, directory: Path, owner: tuple[int, int], mode: int) -> None:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = directory.stat()
-        if status.st_mode & stat.S_IWOTH:
-            raise SettingsError(
-                f"{variable}: {directory} can be written by everybody; name a directory of its own for "
-                "the agent, for example a new one inside it"
-            )
-        if os.geteuid() == 0 and status.st_uid != uid:
-            os.chown(directory, uid, gid)
-            directory.chmod(0o700)
+        directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        # From here on by descriptor: the name may lead elsewhere by the time it is used again.
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _give(variable, directory, descriptor, owner, mode)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise SettingsError(
             f"{variable}: {directory} cannot be used: {error.strerror}. Name a directory that can be made."
         ) from error
+
+
+def _give(variable: str, directory: Path, descriptor: int, owner: tuple[int, int], mode: int) -> None:
+    status = os.fstat(descriptor)
+    if status.st_mode & stat.S_IWOTH:
+        raise SettingsError(
+            f"{variable}: {directory} can be written by everybody; name a directory of its own for "
+            "the agent, for example a new one inside it"
+        )
+    if os.geteuid() != 0 or status.st_uid == owner[0]:
+        if mode & ~status.st_mode:
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | mode)
+        return
+    if status.st_uid != 0 or os.listdir(descriptor):
+        raise SettingsError(
+            f"{variable}: {directory} was there before and belongs to uid {status.st_uid}; name a new "
+            f"directory, or give this one to the agent: chown {owner[0]}:{owner[1]} {directory}"
+        )
+    os.fchown(descriptor, *owner)
+    os.fchmod(descriptor, mode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
 import tempfile
 from pathlib import Path
 
+from otel_qtap.agent.directories import objects_directory
 from otel_qtap.agent.doctor.directories import directory
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok
@@ -19,8 +20,8 @@ _REMEDY = "Correct OTEL_QTAP_OBJECTS_URL, the AWS_* variables, or the rights on 
 def payloads(host: Host) -> Outcome:
     """The store of OTEL_QTAP_OBJECTS_URL: a directory is looked at, a bucket is written and read."""
     objects = host.settings.objects
-    if objects.url.startswith("file:"):
-        return directory(Path(objects.url.removeprefix("file://")), "OTEL_QTAP_OBJECTS_URL")
+    if path := objects_directory(objects.url):
+        return directory(path, "OTEL_QTAP_OBJECTS_URL")
     try:
         store = open_store(
             objects.url, sse=objects.sse, sse_kms_key_id=objects.sse_kms_key_id, tags=objects.tags
