@@ -10,13 +10,13 @@ from pathlib import Path
 
 from otel_qtap.agent.chain import Chain
 from otel_qtap.agent.directories import OpenDirectories, open_directories
+from otel_qtap.agent.otlp_target import otlp_target
 from otel_qtap.agent.watcher import chosen_processes
 from otel_qtap.agent.workloads import Workloads
 from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.classification.registry import CLASSIFIERS
 from otel_qtap.correlation.correlator import Correlator, TraceMode
 from otel_qtap.correlation.sampling import new_sampler
-from otel_qtap.errors import SettingsError
 from otel_qtap.objectstore.archive import Archive
 from otel_qtap.objectstore.base import ObjectStore
 from otel_qtap.objectstore.registry import open_store
@@ -128,28 +128,7 @@ def _output(export: SignalExport, batch: BatchLimits) -> SignalOutput:
 
 
 def _target(export: SignalExport) -> OtlpTarget | None:
-    if export.exporter != "otlp":
-        return None
-    return OtlpTarget(
-        protocol=export.protocol,
-        endpoint=export.endpoint,
-        headers=tuple(export.headers.items()),
-        timeout_seconds=export.timeout_seconds,
-        compression=export.compression,
-        ca_certificate=_content(export.certificate_path),
-        client_certificate=_content(export.client_certificate_path),
-        client_key=_content(export.client_key_path),
-        insecure=export.insecure,
-    )
-
-
-def _content(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    return otlp_target(export) if export.exporter == "otlp" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

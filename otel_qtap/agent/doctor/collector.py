@@ -3,12 +3,12 @@
 
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, skip, warn
-from otel_qtap.errors import ExportError
+from otel_qtap.agent.otlp_target import otlp_target
+from otel_qtap.errors import ExportError, SettingsError
 from otel_qtap.settings import SignalExport
 from otel_qtap.telemetry.otlp.requests import Signal
 from otel_qtap.telemetry.otlp.target import OtlpTarget
@@ -48,13 +48,13 @@ def collector(signal: Signal) -> Callable[[Host], Outcome]:
 def _send_nothing(signal: Signal, export: SignalExport) -> Outcome:
     names = {"prefix": "OTEL_EXPORTER_OTLP_", "signal": signal}
     try:
-        target = _target(export)
+        target = otlp_target(export)
         where = f"{target.display_name} ({export.protocol})"
         unreachable = _unreachable(target)
         if unreachable:
             return fail(f"{where} cannot be reached: {unreachable}", remedy=_NOT_THERE.format_map(names))
         transport = _transport(target, signal)
-    except (ExportError, OSError) as error:
+    except (ExportError, SettingsError) as error:
         return fail(f"cannot be sent: {error}", remedy=_ANY_REMEDY.format_map(names))
     try:
         attempt = transport.send(_EMPTY_REQUEST, min(_SECONDS, export.timeout_seconds))
@@ -70,20 +70,6 @@ def _send_nothing(signal: Signal, export: SignalExport) -> Outcome:
     return fail(f"{where} does not take {signal}: {attempt.reason}", remedy=remedy)
 
 
-def _target(export: SignalExport) -> OtlpTarget:
-    return OtlpTarget(
-        protocol=export.protocol,
-        endpoint=export.endpoint,
-        headers=tuple(export.headers.items()),
-        timeout_seconds=export.timeout_seconds,
-        compression=export.compression,
-        ca_certificate=_read(export.certificate_path),
-        client_certificate=_read(export.client_certificate_path),
-        client_key=_read(export.client_key_path),
-        insecure=export.insecure,
-    )
-
-
 def _unreachable(target: OtlpTarget) -> str:
     """Why no TCP connection can be made; empty when it can. Says it better than a failed request does."""
     endpoint = target.endpoint
@@ -94,10 +80,6 @@ def _unreachable(target: OtlpTarget) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
-
-
-def _read(path: Path | None) -> bytes | None:
-    return None if path is None else path.read_bytes()
 
 
 def _transport(target: OtlpTarget, signal: Signal) -> Transport:
