@@ -13,9 +13,8 @@ from otel_qtap.capture.records import (
     CONNECTION,
     CONNECTION_BYTES,
     CONNECTION_HEADER,
-    CONNECTION_OFFSET,
-    DATA_HEADER,
     DATA_OFFSET,
+    DATA_RECORD,
     HANDSHAKE_SEEN,
     Kind,
     text,
@@ -31,6 +30,8 @@ from otel_qtap.model.events import (
 )
 from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, PeerSource, ProcessId, Role
 
+_DATA = Kind.DATA.value  # members of an enum cost several times an integer
+_unpack = DATA_RECORD.unpack_from
 _PEER_SOURCES = (PeerSource.NONE, PeerSource.NESTED_SYSCALL)
 _DIRECTIONS = (Direction.EGRESS, Direction.INGRESS)
 _MAX_KNOWN = 65536
@@ -52,9 +53,8 @@ class Decoder:
         if size < DATA_OFFSET:
             self.malformed += 1
             return
-        kind, second, timestamp, started, position, length, captured = DATA_HEADER.unpack_from(record, offset)
-        facts = bytes(record[offset + CONNECTION_OFFSET : offset + DATA_OFFSET])
-        if kind == Kind.DATA:
+        kind, second, timestamp, started, position, length, captured, facts = _unpack(record, offset)
+        if kind == _DATA:
             if second > 1 or captured > size - DATA_OFFSET:
                 self.malformed += 1
                 return
@@ -62,16 +62,9 @@ class Decoder:
             if connection is None:
                 connection = self._observe(facts, timestamp)
             start = offset + DATA_OFFSET
+            data = record[start : start + captured].tobytes()
             self.events.append(
-                DataCaptured(
-                    connection,
-                    _DIRECTIONS[second],
-                    position,
-                    length,
-                    bytes(record[start : start + captured]),
-                    started,
-                    timestamp,
-                )
+                DataCaptured(connection, _DIRECTIONS[second], position, length, data, started, timestamp)
             )
             return
         self._decode_control(facts, CONNECTION_HEADER.unpack_from(record, offset))

@@ -30,6 +30,9 @@ CONNECTION = Struct("<QQQII16s16sHHHBBBB6x16s")
 CONNECTION_OFFSET = 40
 CONNECTION_BYTES = CONNECTION.size
 DATA_OFFSET = CONNECTION_OFFSET + CONNECTION_BYTES
+DATA_RECORD = Struct(f"{DATA_HEADER.format}{CONNECTION_BYTES}s")
+"""The fields of DATA_HEADER and, as they are, the bytes of struct qtap_connection."""
+assert DATA_RECORD.size == DATA_OFFSET
 PROCESS = Struct("<IIQQQII16s")
 """struct qtap_process_event"""
 
