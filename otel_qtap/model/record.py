@@ -9,12 +9,13 @@ from otel_qtap.model.identity import ConnectionContext
 from otel_qtap.model.trace import SpanIdentity, SpanTarget
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ObjectRef:
     """Where one stored message is and what it is.
 
     ``uri`` is ``<store URL>/<key>#bytes=first-last``: one gzip member that holds one WARC record.
     ``offset`` and ``length`` are that range in bytes. ``sha256`` is of the body as captured (hex).
+    Not frozen, though nothing changes it: two are made per exchange, and freezing doubles what that costs.
     """
 
     uri: str
