@@ -10,7 +10,10 @@ from otel_qtap.probes.spec import DataPath, InnerFunction, ProbeFunction, TlsLib
 
 
 def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -> Analysis:
-    """Choose the functions and prove their sites. Raises ElfError when the file cannot be read."""
+    """Choose the functions and prove their sites. Raises ElfError when the file cannot be read.
+
+    ``force_classic``: the public functions at their first bytes, as other tracers do it.
+    """
     names = {
         name
         for path in library.data_paths
@@ -24,7 +27,11 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     refusals: list[Refusal] = []
     chosen: list[tuple[Function, ProbeFunction]] = []
     for path in library.data_paths:
-        chosen += _data_functions(elf, graph, path, public, refusals)
+        chosen += (
+            _public_functions(graph, path, public)
+            if force_classic
+            else _data_functions(elf, graph, path, public, refusals)
+        )
     if not chosen:
         wanted = ", ".join(probe.symbol for path in library.data_paths for probe in path.public)
         return Analysis((), None, (Refusal(library.name, f"the file defines none of {wanted}"),))
@@ -62,6 +69,12 @@ def _data_functions(
                 return [(found, inner.function)]
             refusals.append(found)
             break
+    return _public_functions(graph, path, public)
+
+
+def _public_functions(
+    graph: CallGraph, path: DataPath, public: dict[str, Function]
+) -> list[tuple[Function, ProbeFunction]]:
     present = [(public[probe.symbol], probe) for probe in path.public if probe.symbol in public]
     # One that passes its call on to another public function would be counted twice.
     starts = {function.start for function, _ in present}

@@ -34,6 +34,8 @@ OFFSETS: dict[str, tuple[str, str]] = {
     "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
     "OFF_TASK_START_BOOTTIME": ("task_struct", "start_boottime"),
     "OFF_TASK_TGID": ("task_struct", "tgid"),
+    "OFF_TASK_SIGNAL": ("task_struct", "signal"),
+    "OFF_SIGNAL_LIVE": ("signal_struct", "live"),
     "OFF_TASK_MM": ("task_struct", "mm"),
     "OFF_MM_EXE_FILE": ("mm_struct", "exe_file"),
     "OFF_MM_ARG_START": ("mm_struct", "arg_start"),

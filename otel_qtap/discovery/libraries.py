@@ -19,7 +19,8 @@ __all__ = ["LibraryLocator", "LibraryPlan"]
 class LibraryLocator:
     """Makes plans, and remembers them in ``cache_directory`` (None: not at all).
 
-    ``force_classic`` puts every probe on the first byte of its function: slower, for comparison.
+    ``force_classic`` probes public functions at their first bytes, as other tracers do: slower, for
+    comparison.
     """
 
     def __init__(self, cache_directory: Path | None, *, force_classic: bool = False) -> None:

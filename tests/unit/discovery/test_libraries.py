@@ -86,6 +86,7 @@ def test_classic_sites_are_neither_taken_from_the_cache_nor_kept_there(system_li
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     plan = LibraryLocator(tmp_path, force_classic=True).locate(str(system_libssl))
     assert {site.kind for site in plan.sites} == {SiteKind.CLASSIC}
+    assert {"SSL_read", "SSL_read_ex", "SSL_write", "SSL_write_ex"} <= {site.function for site in plan.sites}
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert {site.kind for site in LibraryLocator(tmp_path).locate(str(system_libssl)).sites} == {
         SiteKind.PAIR
