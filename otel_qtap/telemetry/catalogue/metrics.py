@@ -5,6 +5,7 @@ from otel_qtap.telemetry.catalogue.types import DescribedAttribute as Attribute
 from otel_qtap.telemetry.catalogue.types import DescribedMetric as Metric
 
 _LOST = ("qtap.capture.lost.reason",)
+_PROTOCOL = ("qtap.protocol",)
 _GAP = ("qtap.stream.gap.cause",)
 _DROP = ("qtap.payload.drop_reason",)
 _COMPONENT = ("otel.component.type", "otel.component.name")
@@ -29,6 +30,16 @@ METRICS = (
     Metric("qtap.stream.gaps", "counter", "{gap}", _GAP, "Runs of bytes that were not captured."),
     Metric("qtap.stream.gap.io", "counter", "By", _GAP, "Bytes in those gaps."),
     Metric("qtap.stream.late", "counter", "{event}", (), "Events of connections that had ended."),
+    # protocols
+    Metric("qtap.exchange.parsed", "counter", "{exchange}", _PROTOCOL, "Exchanges recognised."),
+    Metric("qtap.exchange.unpaired", "counter", "{exchange}", _PROTOCOL, "Of those, without their request."),
+    Metric(
+        "qtap.protocol.malformed", "counter", "{message}", _PROTOCOL, "Messages that break their protocol."
+    ),
+    Metric("qtap.protocol.skipped.io", "counter", "By", _PROTOCOL, "Bytes that belong to no message."),
+    Metric("qtap.protocol.cut.io", "counter", "By", _PROTOCOL, "Body bytes beyond the limit, not kept."),
+    Metric("qtap.protocol.opaque.io", "counter", "By", (), "Bytes that no protocol claims; not stored."),
+    Metric("qtap.protocol.opaque", "counter", "{connection}", (), "Connections that no protocol claims."),
     # correlation
     Metric("qtap.trace.placed", "counter", "{span}", ("qtap.trace.position",), "Spans placed in traces."),
     Metric("qtap.trace.unsampled", "counter", "{span}", (), "Spans not exported by sampling."),
@@ -150,6 +161,7 @@ METRIC_ATTRIBUTES = (
     Attribute("qtap.capture.lost.reason", "string", "qtap.capture.lost*", "Why, e.g. `ring_full`."),
     Attribute("qtap.connection.close_reason", "string", "qtap.connection.closed", "As on the log event."),
     Attribute("qtap.stream.gap.cause", "string", "qtap.stream.gap*", "`not_copied`, `lost` or `tail`."),
+    Attribute("qtap.protocol", "string", "qtap.exchange.*, qtap.protocol.*", "Protocol, e.g. `http`."),
     Attribute("qtap.trace.position", "string", "qtap.trace.placed", "`root`, `child` or `link`."),
     Attribute("qtap.payload.drop_reason", "string", "qtap.payload.refused", "As on spans."),
     Attribute(
