@@ -6,10 +6,14 @@ what RFC 9112 lets a recipient rewrite: LF alone as line terminator (2.2), obs-f
 but equal Content-Length (RFC 9110 8.6), a start line that only llhttp's fixed list of methods or its
 narrow URL grammar refuses. What is still refused is malformed. The rewriting is for the reading
 only: the stored head is the one from the wire.
+
+The heads of one conversation mostly differ in their start line only, so fields are remembered by the
+bytes that they were read from.
 """
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 import httptools
 
@@ -21,12 +25,19 @@ MAX_FIELDS = 1000
 METHOD_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 """RFC 9110 5.6.2 token; the longest registered method has 17 characters."""
 
+REMEMBERED = 512
+MAX_REMEMBERED_BYTES = 2048
+"""Of one start line or one field section."""
+
 _FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01])[ \t]+([1-9][0-9]{2})(?:[ \t][^\r\n]*)?\r?\n")
 _OBS_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
 _NEUTRAL_REQUEST = b"GET / HTTP/1.1\r\n"
 _NEUTRAL_RESPONSE = b"HTTP/1.1 200 OK\r\n"
+
+
+Known = TypeVar("Known")
 
 
 class _FieldSink:
@@ -45,11 +56,24 @@ class _FieldSink:
 
 
 class HeadParser:
-    """Reads heads; one instance serves a whole process, for it keeps nothing between two heads."""
+    """Reads heads; one instance serves a whole process. Messages share the ``fields`` that it remembers."""
 
-    __slots__ = ("_request_parser", "_response_parser", "_sink")
+    __slots__ = (
+        "_methods",
+        "_request_fields",
+        "_request_parser",
+        "_response_fields",
+        "_response_parser",
+        "_sink",
+        "_status_lines",
+    )
 
     def __init__(self) -> None:
+        # Well-formed field sections, apart for what llhttp reads with either parser.
+        self._request_fields: dict[bytes, Fields] = {}
+        self._response_fields: dict[bytes, Fields] = {}
+        self._status_lines: dict[bytes, tuple[str, int]] = {}
+        self._methods: dict[bytes, bytes] = {}
         self._sink = _FieldSink()
         self._request_parser = httptools.HttpRequestParser(self._sink)
         self._response_parser = httptools.HttpResponseParser(self._sink)
@@ -66,24 +90,43 @@ class HeadParser:
         if not well_formed and len(parts) < 3:
             return False
         version = _VERSIONS.get(parts[-1])
-        if version is None or METHOD_TOKEN.fullmatch(parts[0]) is None:
+        method = parts[0]
+        if version is None or not (method in self._methods or self._is_method(method)):
             return False
         message.version = version
-        message.method = parts[0]
+        message.method = method
         # White space in a target is refused with 400 by strict servers, and shown as it came.
         message.target = parts[1] if well_formed else b" ".join(parts[1:-1])
+        section = head[line_end + 1 :]
+        fields = self._request_fields.get(section)
+        if fields is not None:
+            message.fields = fields
+            return well_formed
+        known = self._request_fields
         return (
-            self._read_fields(message, self._request_parser, _NEUTRAL_REQUEST, line_end + 1) and well_formed
+            self._read_fields(message, section, self._request_parser, _NEUTRAL_REQUEST, known) and well_formed
         )
 
     def read_response(self, message: Message) -> bool:
         """As ``read_request``, for a response."""
-        match = _STATUS_LINE.match(message.head)
-        if match is None:
-            return False
-        message.version = "1.1" if match[1] == b"1" else "1.0"
-        message.status = int(match[2])
-        return self._read_fields(message, self._response_parser, _NEUTRAL_RESPONSE, match.end())
+        head = message.head
+        line_end = head.find(b"\n") + 1
+        line = head[:line_end]
+        known_line = self._status_lines.get(line)
+        if known_line is None:
+            match = _STATUS_LINE.fullmatch(line)
+            if match is None:
+                return False
+            known_line = "1.1" if match[1] == b"1" else "1.0", int(match[2])
+            _remember(self._status_lines, line, known_line)
+        message.version, message.status = known_line
+        section = head[line_end:]
+        known = self._response_fields
+        fields = known.get(section)
+        if fields is not None:
+            message.fields = fields
+            return True
+        return self._read_fields(message, section, self._response_parser, _NEUTRAL_RESPONSE, known)
 
     def is_trailer(self, section: bytes) -> bool:
         """Whether ``section``, lines with their ends, is a well-formed trailer section."""
@@ -91,15 +134,26 @@ class HeadParser:
             self._response_parser, _NEUTRAL_RESPONSE + _rewritten(section + b"\r\n"), lenient=True
         )
 
-    def _read_fields(self, message: Message, parser: "Parser", neutral: bytes, fields_at: int) -> bool:
-        head = message.head
-        well_formed = self._feed(parser, head)
-        if not well_formed:
-            rewritten = _rewritten(head[fields_at:])
-            well_formed = self._feed(parser, neutral + rewritten, lenient=True)
-            if not well_formed and b"content-length" in rewritten.lower():
-                merged = _with_content_length_merged(rewritten)
-                well_formed = merged is not None and self._feed(parser, neutral + merged, lenient=True)
+    def _is_method(self, method: bytes) -> bool:
+        if METHOD_TOKEN.fullmatch(method) is None:
+            return False
+        _remember(self._methods, method, method)
+        return True
+
+    def _read_fields(
+        self, message: Message, section: bytes, parser: "Parser", neutral: bytes, known: dict[bytes, Fields]
+    ) -> bool:
+        if self._feed(parser, message.head):
+            # What is well formed below one start line is so below any: llhttp refuses field sections
+            # for what they hold, and the start line has been judged above.
+            message.fields = _joined(self._sink.fields)
+            _remember(known, section, message.fields)
+            return True
+        rewritten = _rewritten(section)
+        well_formed = self._feed(parser, neutral + rewritten, lenient=True)
+        if not well_formed and b"content-length" in rewritten.lower():
+            merged = _with_content_length_merged(rewritten)
+            well_formed = merged is not None and self._feed(parser, neutral + merged, lenient=True)
         message.fields = _joined(self._sink.fields)
         return well_formed
 
@@ -120,6 +174,13 @@ class HeadParser:
         except httptools.HttpParserError:
             return False
         return not lenient or all(map(_is_field, sink.fields))
+
+
+def _remember(known: "dict[bytes, Known]", key: bytes, value: "Known") -> None:
+    if len(key) <= MAX_REMEMBERED_BYTES:
+        if len(known) >= REMEMBERED:
+            known.clear()
+        known[key] = value
 
 
 Parser = httptools.HttpRequestParser | httptools.HttpResponseParser

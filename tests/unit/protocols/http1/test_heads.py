@@ -127,3 +127,48 @@ def test_any_bytes_are_read_or_refused(fields: bytes, is_request: bool):
     start = b"GET / HTTP/1.1\r\n" if is_request else b"HTTP/1.1 200 OK\r\n"
     (request if is_request else response)(start + fields + b"\r\n\r\n")
     (request if is_request else response)(fields)
+
+
+REQUEST_LINES = (
+    b"GET / HTTP/1.1\r\n",
+    b"CONNECT h:1 HTTP/1.1\r\n",
+    b"BREW /{} HTTP/1.0\r\n",
+    b"GET /a b HTTP/1.1\r\n",
+)
+STATUS_LINES = (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 204 \r\n", b"HTTP/1.1 101 Go\r\n", b"HTTP/1.1  304\n")
+FIELD_LINES = (
+    *(
+        b"Host: h\r\n",
+        b"A: 1\r\n",
+        b"a: 2\n",
+        b"B: x\r\n y\r\n",
+        b"C:\r\n",
+        b"D : 1\r\n",
+        b"E: a\0b\r\n",
+        b"no colon\r\n",
+    ),
+    *(b"Content-Length: 1\r\n", b"Content-Length: 1, 1\r\n", b"Content-Length: x\r\n", b"Upgrade: h2c\r\n"),
+    *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n", b"Connection: upgrade\r\n"),
+)
+SECTIONS = st.lists(st.sampled_from(FIELD_LINES), max_size=5).map(lambda lines: b"".join(lines) + b"\r\n")
+
+
+@given(SECTIONS, st.permutations(REQUEST_LINES), st.permutations(STATUS_LINES))
+def test_what_is_remembered_is_what_would_be_read(section: bytes, request_lines, status_lines):
+    one = HeadParser()
+    for lines, read in ((request_lines, HeadParser.read_request), (status_lines, HeadParser.read_response)):
+        for line in lines:
+            fresh, remembered = Message(line + section, 0, 0), Message(line + section, 0, 0)
+            assert read(one, remembered) == read(HeadParser(), fresh)
+            assert [
+                getattr(remembered, name) for name in ("version", "method", "target", "status", "fields")
+            ] == [getattr(fresh, name) for name in ("version", "method", "target", "status", "fields")]
+
+
+def test_right_after_more_heads_than_are_remembered():
+    parser = HeadParser()
+    for number in range(2000):
+        head = b"HTTP/1.1 200 reason %d\r\nA: %d\r\n\r\n" % (number, number)
+        message = Message(head, 0, 0)
+        assert parser.read_response(message)
+        assert message.fields == {b"a": b"%d" % number}
