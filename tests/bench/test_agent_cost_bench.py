@@ -40,6 +40,7 @@ def test_agent_cpu_per_exchange(
         settings = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
             **DEFAULT_CADENCE,
+            **only(nginx),
             **({"OTEL_QTAP_OBJECTS_URL": objects} if objects else {}),
         }
         with running_agent(tmp_path / "agent", settings) as agent:
@@ -70,9 +71,21 @@ def test_agent_cpu_per_exchange(
     )
 
 
-def test_agent_cpu_without_traffic(tmp_path: Path, figures: Figures, load_seconds: float) -> None:
+def only(nginx: Nginx) -> dict[str, str]:
+    """Settings to capture nothing else, so that what others do on this machine is not in the figures."""
+    (worker,) = procfs.descendants(nginx.pid)
+    return {"OTEL_QTAP_CAPTURE_INCLUDE": f"pid={worker}"}
+
+
+def test_agent_cpu_without_traffic(
+    tmp_path: Path, nginx: Nginx, figures: Figures, load_seconds: float
+) -> None:
     with running_collector(tmp_path / "collector") as collector:
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint, **DEFAULT_CADENCE}
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
+            **DEFAULT_CADENCE,
+            **only(nginx),
+        }
         with running_agent(tmp_path / "agent", settings) as agent:
             time.sleep(WARM_UP_SECONDS)
             before = agent.cpu_seconds()

@@ -90,6 +90,17 @@ def is_alive(pid: int) -> bool:
     return bool(stat) and stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def processes_running(command: str) -> list[int]:
+    """All processes that have ``command`` as the name of their program or of their script."""
+    found = []
+    for entry in _listing("/proc"):
+        if entry.isdecimal():
+            words = _text(f"/proc/{entry}/cmdline").split("\0")[:2]
+            if any(word.rpartition("/")[2] == command for word in words):
+                found.append(int(entry))
+    return found
+
+
 def mapped_files(pid: int) -> set[str]:
     """Paths of all files that the process has mapped, as its own mount namespace names them."""
     return {
