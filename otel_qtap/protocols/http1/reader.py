@@ -243,7 +243,7 @@ class MessageReader:
                 self._counters.skipped_bytes += 1
                 return at + 1
             message.flaw(Incomplete.MALFORMED)
-        if message.head.count(b"\n") > MAX_FIELDS:
+        if stop - at > MAX_FIELDS and message.head.count(b"\n") > MAX_FIELDS:
             message.flaw(Incomplete.TRUNCATED)
             well_formed = False
         self._message = message
