@@ -25,7 +25,8 @@ def replay(settings: Settings, path: Path) -> int:
     reader = RecordingReader(path)
     prepare_directories(settings)
     offset_ns = int(reader.header.get("unix_offset_ns", 0))
-    clock = UnixClock(boottime_ns=boottime_ns, unix_ns=lambda: boottime_ns() + offset_ns)
+    # Exactly the recording's own offset, so that a replay gives the same times each time.
+    clock = UnixClock(boottime_ns=lambda: 0, unix_ns=lambda: offset_ns)
     rooms = Rooms(settings, open_outside(settings, clock))
     rooms.start()
     decoder = Decoder()
