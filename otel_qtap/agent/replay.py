@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from otel_qtap.agent.assembly import Rooms, boottime_ns, open_outside
+from otel_qtap.agent.assembly import Rooms, open_outside
 from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.messages import read_facts
 from otel_qtap.capture.decode import Decoder

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recordings of real conversations through the real chain, without a kernel and without privilege.
 
-``recordings/NAME.qtrec`` was made by ``otel-qtap record``; ``recordings/NAME.expected.json`` is what becomes of
-it. After a wanted change: ``QTAP_UPDATE_EXPECTED=1 pytest tests/replay``, and read the difference.
+``recordings/NAME.qtrec`` was made by ``otel-qtap record``, ``recordings/NAME.expected.json`` is what becomes
+of it. After a wanted change: ``QTAP_UPDATE_EXPECTED=1 pytest tests/replay``, and read the difference.
 """
 
 import json
