@@ -27,7 +27,7 @@ def figures() -> Figures:
 
 @pytest.fixture(autouse=True)
 def _is_alone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Another agent's probes cost the same targets: where one runs, the figures of this bench do not count."""
+    """Another agent's probes cost the same targets: where one runs, a bench's figures do not count."""
     others = procfs.processes_running("otel-qtap")
     yield
     others += [pid for pid in procfs.processes_running("otel-qtap") if pid not in others]
