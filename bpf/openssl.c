@@ -3,7 +3,9 @@
 
 QTAP_INLINE int qtap_is_excluded(u32 tgid)
 {
-	return excluded_processes.lookup(&tgid) != NULL;
+	u64 *start_ticks = excluded_processes.lookup(&tgid);
+
+	return start_ticks && *start_ticks == qtap_process_start_ns() / 10000000;
 }
 
 // int ssl_read_internal(SSL *s, void *buf, size_t num, size_t *readbytes);
@@ -103,12 +105,15 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 
 // int SSL_shutdown(SSL *ssl);   void SSL_free(SSL *ssl);
 // int SSL_set_fd(SSL *ssl, int fd);   void SSL_set_bio(SSL *ssl, BIO *rbio, BIO *wbio);
+// int SSL_clear(SSL *ssl);
 QTAP_INLINE int qtap_enter_event(struct pt_regs *ctx, u64 cookie)
 {
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct qtap_running *running;
 	struct qtap_state *state;
 	u32 hook = cookie & 0xff;
 
-	if (qtap_is_excluded(bpf_get_current_pid_tgid() >> 32))
+	if (qtap_is_excluded(pid_tgid >> 32))
 		return 0;
 	state = qtap_find(ctx->di);
 	if (!state)
@@ -120,6 +125,15 @@ QTAP_INLINE int qtap_enter_event(struct pt_regs *ctx, u64 cookie)
 			state->egress_closed = 1;
 			qtap_submit_connection_event(QTAP_DIRECTION_CLOSED, QTAP_EGRESS, 0, state);
 		}
+	} else if (hook == QTAP_HOOK_CLEAR) {
+		// The library clears an object itself when a handshake begins, so this comes first thing in every
+		// connection, too: then the call that it is part of belongs to the new one.
+		if (!qtap_is_used(state))
+			return 0;
+		qtap_end(state, QTAP_REPLACED);
+		running = running_calls.lookup(&pid_tgid);
+		if (running && running->handle == ctx->di)
+			qtap_find_or_begin(ctx->di, cookie);
 	} else if (hook == QTAP_HOOK_SET_FD || hook == QTAP_HOOK_SET_BIO) {
 		// The next nested syscall must tell the socket anew.
 		state->socket = 0;
@@ -170,5 +184,6 @@ QTAP_EVENT_SITE(SHUTDOWN)
 QTAP_EVENT_SITE(FREE)
 QTAP_EVENT_SITE(SET_FD)
 QTAP_EVENT_SITE(SET_BIO)
+QTAP_EVENT_SITE(CLEAR)
 
 #endif

@@ -27,32 +27,21 @@ int qtap_sys_enter_mmap(struct qtap_sys_enter *ctx)
 		known_files.update(&key, &seen);
 		qtap_submit_process_event(QTAP_FILE_MAPPED, &key);
 	} else if (*known == 2) {
-		qtap_submit_process_event(QTAP_PROCESS_SEEN, &key);
+		qtap_process(bpf_get_current_pid_tgid() >> 32);
 	}
 	return 0;
 }
 
-// Raw tracepoint sched_process_exit: a thread ends. The leader stands for its process.
-int qtap_process_exit(void *ctx)
+// Whatever TLS connections this process had are gone.
+QTAP_INLINE void qtap_end_process(u32 tgid, u64 started)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct qtap_connection_event *event;
-	u32 tgid = pid_tgid >> 32;
-	u64 *start_ns, started;
 
-	if (tgid != (u32)pid_tgid)
-		return 0;
-	excluded_processes.delete(&tgid);
-	start_ns = tls_processes.lookup(&tgid);
-	if (!start_ns)
-		return 0;
-	started = *start_ns;
-	tls_processes.delete(&tgid);
 	qtap_submit_process_event(QTAP_PROCESS_EXITED, NULL);
 	event = control_ring.ringbuf_reserve(sizeof(*event));
 	if (!event) {
 		qtap_count_loss(QTAP_LOST_CONTROL, 0);
-		return 0;
+		return;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
 	event->kind = QTAP_PROCESS_EXITED;
@@ -60,5 +49,43 @@ int qtap_process_exit(void *ctx)
 	event->connection.tgid = tgid;
 	event->connection.process_start_ns = started;
 	control_ring.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+// Raw tracepoint sched_process_exit: a thread ends. The process goes with its last one, which need not be
+// the one that it began with.
+int qtap_process_exit(void *ctx)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct qtap_tls_process *known;
+	u64 started;
+
+	if (qtap_live_threads())
+		return 0;
+	excluded_processes.delete(&tgid);
+	known = tls_processes.lookup(&tgid);
+	if (!known)
+		return 0;
+	started = known->start_ns;
+	tls_processes.delete(&tgid);
+	if (started)
+		qtap_end_process(tgid, started);
+	return 0;
+}
+
+// Raw tracepoint sched_process_exec: the process goes on as another program. PID and start time stay, TLS
+// objects do not, and the new program's may have the same addresses.
+int qtap_process_exec(void *ctx)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct qtap_tls_process *known = tls_processes.lookup(&tgid);
+	u64 started;
+
+	if (!known)
+		return 0;
+	started = known->start_ns;
+	known->start_ns = 0;
+	known->image_ns = bpf_ktime_get_boot_ns();
+	if (started)
+		qtap_end_process(tgid, started);
 	return 0;
 }

@@ -59,53 +59,18 @@ QTAP_INLINE void qtap_end(struct qtap_state *state, u32 reason)
 	qtap_submit_connection_event(QTAP_CONNECTION_CLOSED, reason, 0, state);
 }
 
-// The process's start time: from the map when the process is known, which saves two kernel reads.
-QTAP_INLINE u64 qtap_process(u32 tgid)
+// The current process, reported when it is new.
+QTAP_INLINE struct qtap_tls_process qtap_process(u32 tgid)
 {
-	u64 start_ns = qtap_process_start_ns(), *known = tls_processes.lookup(&tgid);
+	struct qtap_tls_process process = {}, *known = tls_processes.lookup(&tgid);
 
-	if (!known || *known != start_ns) {
-		tls_processes.update(&tgid, &start_ns);
+	process.start_ns = qtap_process_start_ns();
+	process.image_ns = known ? known->image_ns : 0;
+	if (!known || known->start_ns != process.start_ns) {
+		tls_processes.update(&tgid, &process);
 		qtap_submit_process_event(QTAP_PROCESS_SEEN, NULL);
 	}
-	return start_ns;
-}
-
-// A new use of a TLS object. A child that was forked after the handshake inherits what the handshake told.
-QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 start_ns, u32 library)
-{
-	struct qtap_connection_key parent_key = {};
-	struct qtap_state fresh = {}, *parent;
-
-	fresh.connection.process_start_ns = start_ns;
-	fresh.connection.handle = key->handle;
-	fresh.connection.generation = bpf_ktime_get_boot_ns();
-	fresh.connection.tgid = key->tgid;
-	fresh.connection.user_id = bpf_get_current_uid_gid();
-	fresh.connection.library = library;
-	bpf_get_current_comm(fresh.connection.command, sizeof(fresh.connection.command));
-	parent_key.handle = key->handle;
-	parent_key.tgid = qtap_parent_tgid();
-	parent = connections.lookup(&parent_key);
-	if (parent && parent->connection.generation < start_ns) {
-		fresh.connection.role = parent->connection.role;
-		fresh.connection.flags = parent->connection.flags;
-	}
-	connections.update(key, &fresh);
-	return connections.lookup(key);
-}
-
-QTAP_INLINE struct qtap_state *qtap_find(u64 handle)
-{
-	struct qtap_connection_key key = {};
-	struct qtap_state *state;
-
-	key.handle = handle;
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	state = connections.lookup(&key);
-	if (!state || state->closed || state->connection.process_start_ns != qtap_process_start_ns())
-		return NULL;
-	return state;
+	return process;
 }
 
 // Where the TLS library says which end it is. Nothing is learnt from an object that is no plain TLS connection.
@@ -122,21 +87,75 @@ QTAP_INLINE u8 qtap_role(u64 handle, u64 cookie)
 	return value ? QTAP_SERVER : QTAP_CLIENT;
 }
 
-QTAP_INLINE struct qtap_state *qtap_find_or_begin(u64 handle, u64 cookie)
+// A new use of a TLS object, in place of `ended`. A child that was forked after the handshake inherits what
+// the handshake told; one that begins with a handshake of its own has only the address in common.
+QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 start_ns, u64 cookie,
+					  struct qtap_state *ended)
+{
+	u32 hook = cookie & 0xff;
+	struct qtap_connection_key parent_key = {};
+	struct qtap_state fresh = {}, *parent;
+
+	fresh.connection.process_start_ns = start_ns;
+	fresh.connection.handle = key->handle;
+	fresh.connection.generation = bpf_ktime_get_boot_ns();
+	fresh.connection.tgid = key->tgid;
+	fresh.connection.user_id = bpf_get_current_uid_gid();
+	fresh.connection.library = (cookie >> 16) & 0xff;
+	fresh.connection.role = qtap_role(key->handle, cookie);
+	bpf_get_current_comm(fresh.connection.command, sizeof(fresh.connection.command));
+	parent_key.handle = key->handle;
+	parent_key.tgid = qtap_parent_tgid();
+	parent = connections.lookup(&parent_key);
+	if (hook != QTAP_HOOK_HANDSHAKE && hook != QTAP_HOOK_CLEAR && parent &&
+	    parent->connection.generation < start_ns) {
+		if (fresh.connection.role == QTAP_ROLE_UNKNOWN)
+			fresh.connection.role = parent->connection.role;
+		fresh.connection.flags = parent->connection.flags;
+	}
+	if (ended)
+		connections.update(key, &fresh);
+	else // two threads may meet a connection at once: it is the one of whoever came first
+		connections.insert(key, &fresh);
+	return connections.lookup(key);
+}
+
+QTAP_INLINE struct qtap_state *qtap_find(u64 handle)
 {
 	struct qtap_connection_key key = {};
 	struct qtap_state *state;
-	u64 start_ns;
 
 	key.handle = handle;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	start_ns = qtap_process(key.tgid);
 	state = connections.lookup(&key);
-	if (!state || state->closed || state->connection.process_start_ns != start_ns)
-		state = qtap_begin(&key, start_ns, (cookie >> 16) & 0xff);
+	if (!state || state->closed || state->connection.process_start_ns != qtap_process_start_ns())
+		return NULL;
+	return state;
+}
+
+QTAP_INLINE struct qtap_state *qtap_find_or_begin(u64 handle, u64 cookie)
+{
+	struct qtap_connection_key key = {};
+	struct qtap_tls_process process;
+	struct qtap_state *state;
+
+	key.handle = handle;
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	process = qtap_process(key.tgid);
+	state = connections.lookup(&key);
+	if (!state || state->closed || state->connection.process_start_ns != process.start_ns ||
+	    state->connection.generation < process.image_ns)
+		state = qtap_begin(&key, process.start_ns, cookie, state);
 	if (state && state->connection.role == QTAP_ROLE_UNKNOWN)
 		state->connection.role = qtap_role(handle, cookie);
 	return state;
+}
+
+// Whether the object has carried a connection: what comes after a reset or another handshake is another one.
+QTAP_INLINE int qtap_is_used(struct qtap_state *state)
+{
+	return state->connection.flags & QTAP_HANDSHAKE_SEEN || state->position[QTAP_EGRESS] ||
+	       state->position[QTAP_INGRESS];
 }
 
 // A socket syscall inside a TLS call: this socket carries this TLS object.
@@ -145,7 +164,7 @@ QTAP_INLINE void qtap_bind(struct qtap_running *running, u32 fd)
 	struct qtap_connection_key key = {};
 	struct qtap_fd_key fd_key = {};
 	struct qtap_state *state;
-	u64 socket, start_ns;
+	u64 socket;
 	u16 family = 0;
 
 	key.handle = running->handle;
@@ -153,15 +172,16 @@ QTAP_INLINE void qtap_bind(struct qtap_running *running, u32 fd)
 	state = connections.lookup(&key);
 	if (!state)
 		return;
-	socket = qtap_inet_socket(fd, &family);
+	socket = qtap_tcp_socket(fd, &family);
 	if (!socket || socket == state->socket)
 		return;
-	// A handshake on another socket is another conversation; elsewhere it is a second descriptor
-	// of the same one (SSL_set_rfd and SSL_set_wfd may differ).
-	if (state->socket && running->hook == QTAP_HOOK_HANDSHAKE && !state->closed) {
+	// A handshake on another socket is another conversation; elsewhere, and in the first handshake, it is
+	// a second descriptor of the same one (SSL_set_rfd and SSL_set_wfd may differ).
+	if (state->socket && running->hook == QTAP_HOOK_HANDSHAKE && !state->closed && qtap_is_used(state)) {
 		qtap_end(state, QTAP_REPLACED);
-		start_ns = state->connection.process_start_ns;
-		state = qtap_begin(&key, start_ns, state->connection.library);
+		state = qtap_begin(&key, state->connection.process_start_ns,
+				   QTAP_COOKIE(QTAP_HOOK_HANDSHAKE, QTAP_COUNT_RC, (u64)state->connection.library),
+				   state);
 		if (!state)
 			return;
 	}

@@ -65,7 +65,7 @@ struct qtap_connection_event {
 	struct qtap_connection connection;
 };
 
-// Process exited, process seen, file mapped. device and inode are 0 but for QTAP_FILE_MAPPED.
+// Process exited (or runs another program now), process seen, file mapped. device and inode are 0 but for QTAP_FILE_MAPPED.
 struct qtap_process_event {
 	__u32 kind;
 	__u32 tgid;
@@ -97,6 +97,7 @@ enum qtap_hook {
 	QTAP_HOOK_FREE = 5,
 	QTAP_HOOK_SET_FD = 6,
 	QTAP_HOOK_SET_BIO = 7,
+	QTAP_HOOK_CLEAR = 8,
 };
 enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2 };
 #define QTAP_COOKIE(hook, count, library) ((hook) | (count) << 8 | (library) << 16)

@@ -13,6 +13,7 @@
 
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define SOCK_STREAM 1
 #define AF_INET 2
 #define AF_INET6 10
 #define PROT_EXEC 4
@@ -25,6 +26,12 @@ QTAP_INLINE u64 qtap_group_leader(void)
 QTAP_INLINE u64 qtap_process_start_ns(void)
 {
 	return qtap_read(u64, qtap_group_leader() + OFF_TASK_START_BOOTTIME);
+}
+
+// Threads of the current process that have not begun to exit.
+QTAP_INLINE u32 qtap_live_threads(void)
+{
+	return qtap_read(u32, qtap_read(u64, bpf_get_current_task() + OFF_TASK_SIGNAL) + OFF_SIGNAL_LIVE);
 }
 
 QTAP_INLINE u32 qtap_parent_tgid(void)
@@ -45,8 +52,9 @@ QTAP_INLINE u64 qtap_file(u32 fd)
 	return qtap_read(u64, qtap_read(u64, table + OFF_FDT_FD) + 8 * (u64)fd);
 }
 
-// struct sock * of an IP socket's descriptor, or 0.
-QTAP_INLINE u64 qtap_inet_socket(u32 fd, u16 *family)
+// struct sock * of a TCP socket's descriptor, or 0. What a callback within a TLS call sends to a resolver or a
+// log daemon by UDP says nothing about the connection.
+QTAP_INLINE u64 qtap_tcp_socket(u32 fd, u16 *family)
 {
 	u64 file = qtap_file(fd), inode, socket;
 
@@ -55,7 +63,10 @@ QTAP_INLINE u64 qtap_inet_socket(u32 fd, u16 *family)
 	inode = qtap_read(u64, file + OFF_FILE_INODE);
 	if ((qtap_read(u16, inode + OFF_INODE_MODE) & S_IFMT) != S_IFSOCK)
 		return 0;
-	socket = qtap_read(u64, qtap_read(u64, file + OFF_FILE_PRIVATE_DATA) + OFF_SOCKET_SK);
+	socket = qtap_read(u64, file + OFF_FILE_PRIVATE_DATA);
+	if (qtap_read(u16, socket + OFF_SOCKET_TYPE) != SOCK_STREAM)
+		return 0;
+	socket = qtap_read(u64, socket + OFF_SOCKET_SK);
 	*family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
 	return *family == AF_INET || *family == AF_INET6 ? socket : 0;
 }

@@ -17,7 +17,9 @@ BPF_RINGBUF_OUTPUT(process_ring, QTAP_PROCESS_RING_PAGES);
 BPF_F_TABLE("array", u32, u64, counters, 2 * QTAP_LOSSES, 1024);
 
 // Processes that are never captured: the agent's own, and those that selectors exclude.
-// Key: tgid. Value: 1. Written by the supervisor, removed when the process exits.
+// Key: tgid. Value: start time in units of 10 ms, as /proc tells it: the supervisor may write an entry when
+// its process is gone already, and whoever gets the PID next is another one.
+// Written by the supervisor, removed when the process exits.
 BPF_HASH(excluded_processes, u32, u64, 16384);
 
 // Executable mappings already reported. Key: the file. Value: 1 seen, 2 a TLS library.
@@ -29,9 +31,13 @@ struct qtap_file_key {
 };
 BPF_TABLE("lru_hash", struct qtap_file_key, u32, known_files, 16384);
 
-// Processes that were seen with TLS. Key: tgid. Value: start time. Written when the first connection
+// Processes that were seen with TLS. Key: tgid. Written when a TLS library is mapped or the first connection
 // appears, removed at exit; LRU in case an exit is missed.
-BPF_TABLE("lru_hash", u32, u64, tls_processes, 16384);
+struct qtap_tls_process {
+	u64 start_ns; // 0 from an exec on until the new program is seen with TLS
+	u64 image_ns; // time of the last exec: connections that are older went with the old program
+};
+BPF_TABLE("lru_hash", u32, struct qtap_tls_process, tls_processes, 16384);
 
 // Open TLS calls. Key: thread and stack pointer at entry (right under coroutines and TLS inside TLS).
 // Written at entry, removed at return; LRU because a thread can die inside a call.

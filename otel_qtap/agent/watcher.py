@@ -91,7 +91,10 @@ class Watcher:
 
     def exclude(self, pid: int) -> None:
         """Never capture this process: the kernel side returns at once."""
-        key, value = struct.pack("<I", pid), struct.pack("<Q", 1)
+        ticks = self._reader.start_ticks(pid)
+        if ticks is None:
+            return
+        key, value = struct.pack("<I", pid), struct.pack("<Q", ticks)
         with contextlib.suppress(OSError):  # a full map costs only work: the pipeline excludes too
             map_update(self._session.maps["excluded_processes"], key, value)
 

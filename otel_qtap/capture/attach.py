@@ -54,7 +54,16 @@ class Tracepoints:
     def __init__(self, session: KernelSession) -> None:
         programs = session.programs
         events = tracing_directory() / "events" / "syscalls"
-        self._held: list[int] = [raw_tracepoint(programs["qtap_process_exit"], "sched_process_exit")]
+        self._held: list[int] = []
+        for event in ("exit", "exec"):
+            try:
+                self._held.append(raw_tracepoint(programs[f"qtap_process_{event}"], f"sched_process_{event}"))
+            except OSError as error:
+                self.detach()
+                raise CaptureError(
+                    f"cannot attach to the tracepoint sched_process_{event}: {error.strerror}. "
+                    "The kernel needs CONFIG_BPF_EVENTS; the agent needs CAP_PERFMON and CAP_BPF."
+                ) from error
         wanted = [
             ("mmap", programs["qtap_sys_enter_mmap"]),
             ("close", programs["qtap_sys_enter_close"]),
@@ -65,6 +74,7 @@ class Tracepoints:
                 number = int((events / f"sys_enter_{name}" / "id").read_text())
                 self._held.append(perf_tracepoint(program, number))
             except OSError as error:
+                self.detach()
                 raise CaptureError(
                     f"cannot attach to the tracepoint syscalls/sys_enter_{name}: {error.strerror}. "
                     "The kernel needs CONFIG_FTRACE_SYSCALLS; the agent needs CAP_PERFMON and CAP_BPF."
@@ -96,6 +106,8 @@ class Probes:
         # The return link first: a call in flight then leaves no entry without its return.
         for on_return, program in ((True, "qtap_return"), (False, "qtap_enter")):
             chosen = [site for site in sites if site.on_return or not on_return]
+            if not chosen:
+                continue
             self._held.insert(
                 0,
                 uprobe_multi(

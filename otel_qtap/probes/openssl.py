@@ -78,6 +78,7 @@ LIBRARY = TlsLibrary(
         _entry("SSL_set_fd", Hook.SET_FD, 2),
         _entry("SSL_set_bio", Hook.SET_BIO, 1),
         _entry("SSL_set0_rbio", Hook.SET_BIO, 1),
+        _entry("SSL_clear", Hook.CLEAR, 1),
     ),
     role=RoleAccessor(symbol="SSL_is_server"),
 )

@@ -22,6 +22,7 @@ class Hook(IntEnum):
     FREE = 5
     SET_FD = 6
     SET_BIO = 7
+    CLEAR = 8
 
 
 class Count(IntEnum):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A kernel session of the tests' own: programs loaded, the system's OpenSSL probed, rings read here."""
 
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -35,12 +37,25 @@ class Tap:
     _decoder: Decoder = field(default_factory=Decoder)
 
     def read(self) -> None:
-        """Take all that the rings hold: data first, then what was said about connections."""
+        """Take all that the rings hold: data first, then what was said about connections.
+
+        Processes of others write into them as well, so one drain may end at a record that is not whole.
+        """
         for ring in (self.data, self.control):
-            ring.drain(self._decoder.decode, ring.size)
+            end = ring.producer_position
+            while ring.consumer_position < end:
+                ring.drain(self._decoder.decode, ring.size)
         self.events += self._decoder.events
         self._decoder.events = []
         self.process.drain(lambda memory, at, _: self.notices.append(process_notice(memory, at)), 1 << 20)
+
+    def read_until_end(self, process: "subprocess.Popen[str]") -> int:
+        """Read while a process runs, so that what others on this host say does not fill the rings."""
+        while process.poll() is None:
+            self.read()
+            time.sleep(0.005)
+        self.read()
+        return process.returncode
 
     def of(self, kind: type[Event], pid: int) -> list[Event]:
         """Events of one kind of one process."""
