@@ -146,6 +146,7 @@ class Archive:
     def submit(self, exchanges: Iterable[ClassifiedExchange]) -> list[Record]:
         """Store the payloads of some exchanges; their Records refer to them, or say why not."""
         records = []
+        disabled = self._store is None
         for exchange in exchanges:
             record = Record(
                 identity=exchange.identity,
@@ -165,6 +166,9 @@ class Archive:
             records.append(record)
             if exchange.request is not None or exchange.response is not None:
                 self._exchanges += 1
+                if disabled:
+                    self._refuse(record, STORE_DISABLED)
+                    continue
                 try:
                     self._keep(exchange, record)
                 except _Refused as refusal:
@@ -177,8 +181,8 @@ class Archive:
         """Add the payloads to their segment. ``record`` gets its references, and waits for the write."""
         store = self._store
         uploader = self._uploader
-        if store is None or uploader is None:
-            raise _Refused(STORE_DISABLED)
+        assert store is not None
+        assert uploader is not None
         service = _service_name(exchange.connection.facts)
         growing = self._open.get(service)
         if growing is None:
