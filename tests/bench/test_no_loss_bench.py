@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import procfs
 from tests.support.agent import AgentProcess, running_agent
 from tests.support.collector import Collector, running_collector
 from tests.support.exchanges import key_of
@@ -90,9 +91,10 @@ def test_above_capacity_reported_and_counted_is_all_that_was_sent(
 ) -> None:
     size = 16 << 10
     nginx.add_sized(size)
+    (worker,) = procfs.descendants(nginx.pid)
     settings = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
-        "OTEL_QTAP_CAPTURE_INCLUDE": "nginx",
+        "OTEL_QTAP_CAPTURE_INCLUDE": f"pid={worker}",
     }
     with running_agent(tmp_path / "agent", settings) as agent:
         load = start_load(
