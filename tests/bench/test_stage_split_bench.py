@@ -14,19 +14,16 @@ from typing import TypeVar
 
 import pytest
 
-from otel_qtap.agent.assembly import Rooms, boottime_ns, open_outside
-from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.workloads import Workloads
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.recording import RecordingReader, Stream
 from otel_qtap.model.events import ConnectionObserved, KernelEvent, ProcessExited
-from otel_qtap.settings import load_settings
-from otel_qtap.telemetry.clock import UnixClock
 from tests.support import procfs
 from tests.support.agent import AgentProcess
 from tests.support.figures import Figures
 from tests.support.loadgen import start_load
 from tests.support.nginx import Nginx
+from tests.support.rooms import build_rooms
 
 pytestmark = pytest.mark.bench
 
@@ -96,18 +93,3 @@ def per_exchange(work: Callable[[In], Out], inputs: Iterable[In], exchanges: int
     began = time.thread_time()
     outputs = [work(one) for one in ready]
     return (time.thread_time() - began) / exchanges * 1e6, outputs
-
-
-def build_rooms(directory: Path, *, capacity: int) -> Rooms:
-    """The agent's rooms with queues that hold the whole load; no thread of them runs."""
-    settings = load_settings(
-        {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
-            "OTEL_QTAP_OBJECTS_URL": (directory / "objects").as_uri(),
-            "OTEL_QTAP_STATE_DIRECTORY": str(directory / "state"),
-            "OTEL_BSP_MAX_QUEUE_SIZE": str(2 * capacity),
-            "OTEL_BLRP_MAX_QUEUE_SIZE": str(2 * capacity),
-        }
-    )
-    prepare_directories(settings)
-    return Rooms(settings, open_outside(settings, UnixClock(boottime_ns=boottime_ns, unix_ns=time.time_ns)))

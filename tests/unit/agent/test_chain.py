@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real rooms from the ring's bytes on; only what stands in for disk and collector is the test's own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from otel_qtap.agent.chain import BATCH_EXCHANGES, FACTS_WAIT_NS, Chain
+from otel_qtap.agent.workloads import Workloads
+from otel_qtap.capture.decode import Decoder
+from otel_qtap.classification.engine import ClassificationEngine
+from otel_qtap.correlation.correlator import Correlator, TraceMode
+from otel_qtap.correlation.sampling import new_sampler
+from otel_qtap.model.classified import ClassifiedExchange
+from otel_qtap.model.identity import ConnectionContext, Direction, ProcessFacts
+from otel_qtap.model.record import Record, UploadOutcome
+from otel_qtap.protocols.dispatch import Dispatcher
+from otel_qtap.protocols.http1 import HttpOptions
+from otel_qtap.protocols.registry import new_protocols
+from otel_qtap.reassembly.tracker import ConnectionTracker
+from tests.support.kernel_records import KernelConnection
+
+START_NS = 2_000_000_000
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@dataclass
+class Store:
+    """Notes what it was given, in which portions, and what had been exported by then."""
+
+    log: list[str]
+    portions: list[int] = field(default_factory=list)
+
+    def submit(self, exchanges: Iterable[ClassifiedExchange]) -> list[Record]:
+        records = [
+            Record(**{name: getattr(one, name) for name in Record.__slots__ if hasattr(one, name)})
+            for one in exchanges
+        ]
+        self.portions.append(len(records))
+        self.log.append("stored")
+        return records
+
+    def tick(self, now_ns: int) -> None:
+        self.log.append("tick")
+
+    def outcomes(self) -> list[UploadOutcome]:
+        return []
+
+
+@dataclass
+class Exported:
+    log: list[str]
+    records: list[Record] = field(default_factory=list)
+    closed: list[tuple[ConnectionContext, int, int]] = field(default_factory=list)
+
+    def write(self, record: Record) -> None:
+        self.records.append(record)
+        self.log.append("exported")
+
+    def write_outcome(self, outcome: UploadOutcome) -> None:
+        raise AssertionError("nothing was uploaded")
+
+    def handshake(self, context: ConnectionContext, started_ns: int, ended_ns: int) -> None:
+        raise AssertionError("no handshake was seen")
+
+    def connection_closed(
+        self, context: ConnectionContext, timestamp_ns: int, reason: str, egress: int, ingress: int
+    ) -> None:
+        self.closed.append((context, egress, ingress))
+
+
+class Agent:
+    """A chain that is fed with records of the rings."""
+
+    def __init__(self) -> None:
+        log: list[str] = []
+        self.log = log
+        self.store = Store(log)
+        self.exported = Exported(log)
+        self.workloads = Workloads(lambda facts: facts.command != "excluded")
+        self.decoder = Decoder()
+        self.chain = Chain(
+            now_ns=START_NS,
+            workloads=self.workloads,
+            tracker=ConnectionTracker(),
+            dispatcher=Dispatcher(new_protocols(HttpOptions())),
+            correlator=Correlator(
+                propagators=["tracecontext"],
+                mode=TraceMode.AUTO,
+                sampler=new_sampler("always_on"),
+                ignore_parent_sampling=False,
+                adoption_limit=10,
+                adoption_ns=1,
+                random_bytes=lambda size: bytes(range(1, 26)) * size,
+            ),
+            classifier=ClassificationEngine(()),
+            payloads=self.store,
+            telemetry=self.exported,
+        )
+
+    def receive(self, *records: bytes) -> None:
+        for record in records:
+            self.decoder.decode(memoryview(record), 0, len(record))
+        events, self.decoder.events = self.decoder.events, []
+        self.chain.receive(events)
+
+    def learn(self, connection: KernelConnection, service: str, *, allowed: bool = True) -> None:
+        self.chain.learn(ProcessFacts(process=connection.process, service_name=service), allowed=allowed)
+
+    @property
+    def services(self) -> list[str]:
+        return [record.connection.facts.service_name for record in self.exported.records]
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return Agent()
+
+
+def exchange(connection: KernelConnection, body: bytes = b"") -> list[bytes]:
+    request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    return [connection.data(Direction.INGRESS, request), connection.data(Direction.EGRESS, RESPONSE)]
+
+
+def test_exchanges_of_one_read_are_stored_together_and_exported_in_order(agent: Agent) -> None:
+    first, second = KernelConnection(1), KernelConnection(2)
+    agent.learn(first, "web")
+    agent.receive(*exchange(first), *exchange(second), *exchange(first))
+    assert agent.log == ["stored", "exported", "exported", "exported"]
+    assert [record.connection.id for record in agent.exported.records] == [first.id, second.id, first.id]
+    assert agent.chain.exchanges == 3
+
+
+def test_nothing_is_kept_beyond_the_read(agent: Agent) -> None:
+    connection = KernelConnection(1)
+    agent.learn(connection, "web")
+    for number in range(3):
+        agent.receive(*exchange(connection))
+        assert len(agent.exported.records) == number + 1
+
+
+def test_batches_are_bounded_by_number_and_by_bytes(agent: Agent) -> None:
+    connection = KernelConnection(1)
+    agent.learn(connection, "web")
+    agent.receive(*(record for _ in range(BATCH_EXCHANGES + 1) for record in exchange(connection)))
+    assert agent.store.portions == [BATCH_EXCHANGES, 1]
+    agent.store.portions.clear()
+    agent.receive(*(record for _ in range(4) for record in exchange(connection, b"x" * 600_000)))
+    assert agent.store.portions == [2, 2]
+
+
+def test_an_exchange_waits_for_the_facts_of_its_process(agent: Agent) -> None:
+    connection = KernelConnection(1)
+    agent.receive(*exchange(connection))
+    agent.chain.tick(START_NS + FACTS_WAIT_NS // 2)
+    assert agent.exported.records == []
+    assert agent.chain.statistics().waiting == 1
+    agent.learn(connection, "web")
+    assert agent.services == ["web"]
+    agent.receive(*exchange(connection))
+    assert agent.services == ["web", "web"]
+
+
+def test_an_exchange_whose_facts_never_come_goes_on_with_what_the_kernel_said(agent: Agent) -> None:
+    connection = KernelConnection(1)
+    agent.receive(*exchange(connection))
+    agent.chain.tick(START_NS + FACTS_WAIT_NS + 1)
+    assert agent.services == ["nginx"]
+    assert agent.log == ["stored", "exported", "tick"]
+
+
+def test_an_excluded_process_is_never_let_through(agent: Agent) -> None:
+    connection = KernelConnection(1)
+    agent.receive(*exchange(connection))
+    agent.learn(connection, "web", allowed=False)
+    agent.receive(*exchange(connection), connection.closed())
+    assert agent.log == []
+    assert agent.exported.closed == []
+    assert agent.chain.statistics().excluded == 3
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_verdict_that_changes_holds_from_then_on(agent: Agent, allowed: bool) -> None:
+    connection = KernelConnection(1)
+    agent.learn(connection, "web", allowed=not allowed)
+    agent.receive(*exchange(connection))
+    agent.learn(connection, "renamed", allowed=allowed)
+    agent.receive(*exchange(connection))
+    assert agent.services == (["renamed"] if allowed else ["web"])
+
+
+def test_a_handle_that_is_used_again_is_judged_again(agent: Agent) -> None:
+    connection = KernelConnection(1)
+    agent.learn(connection, "web")
+    agent.receive(*exchange(connection), connection.closed())
+    other = replace(KernelConnection(1), tgid=9)
+    agent.learn(other, "other", allowed=False)
+    agent.receive(*exchange(other))
+    assert agent.services == ["web"]
+    [(context, egress, ingress)] = agent.exported.closed
+    assert (context.id, egress, ingress) == (
+        connection.id,
+        len(RESPONSE),
+        connection.positions[Direction.INGRESS],
+    )
+
+
+def test_what_is_open_when_the_agent_stops_is_exported(agent: Agent) -> None:
+    connection, unknown = KernelConnection(1), replace(KernelConnection(2), tgid=9)
+    agent.learn(connection, "web")
+    agent.receive(connection.data(Direction.INGRESS, b"GET / HTTP/1.1\r\n\r\n"), *exchange(unknown))
+    assert agent.exported.records == []
+    agent.chain.finish(START_NS + 1)
+    assert sorted(agent.services) == ["nginx", "web"]
+    assert agent.chain.open_connections == 0
