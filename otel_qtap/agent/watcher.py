@@ -3,17 +3,20 @@
 
 import contextlib
 import logging
+import os
+import resource
 import struct
+import time
 from collections.abc import Callable, Iterable
 
 from otel_qtap.agent.workloads import process_key
 from otel_qtap.capture.attach import Probes, Site
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.capture.syscalls import map_update
+from otel_qtap.capture.syscalls import map_delete, map_update
 from otel_qtap.discovery.libraries import LibraryPlan
 from otel_qtap.discovery.procfs import ProcessReader, matches
-from otel_qtap.discovery.scan import LibraryScanner
+from otel_qtap.discovery.scan import LibraryScanner, ScanResult
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.errors import CaptureError
 from otel_qtap.model.identity import ProcessFacts, ProcessId
@@ -23,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 _FILE_KEY = struct.Struct("<QIxxxx")
 _TLS_LIBRARY = struct.pack("<I", 2)
+
+_SECOND_LOOK_SECONDS = 0.05
+_SPARE_DESCRIPTORS = 256
+"""What is left to everything else. Anybody can map ever new files with the name of a TLS library."""
 
 FactsHandler = Callable[[ProcessFacts, bool], None]
 
@@ -52,14 +59,16 @@ class Watcher:
         self._reader = processes
         self._selectors = selectors
         self._on_process = on_process
-        self._probes: list[Probes] = []
+        self._probed: list[tuple[LibraryPlan, Probes]] = []
+        self._marks: dict[int, set[bytes]] = {}
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
-        self._look_again: list[ProcessNotice] = []
+        self._look_again: list[tuple[float, ProcessNotice]] = []
+        self._is_full = False
 
     @property
     def files(self) -> int:
         """Library files that are probed."""
-        return len(self._probes)
+        return len(self._probed)
 
     @property
     def processes(self) -> Iterable[tuple[ProcessFacts, bool]]:
@@ -80,6 +89,7 @@ class Watcher:
     def rescan(self) -> None:
         """Look at all processes: what was missed while nobody looked is found here."""
         result = self._scanner.mapped_now()
+        self._leave_unused(result)
         for plan in result.plans:
             self._attach(plan)
         for pid in result.processes:
@@ -104,14 +114,15 @@ class Watcher:
             self._known.pop(notice.tgid, None)
             return
         if notice.kind is Kind.FILE_MAPPED and not self._inspect(notice):
-            self._look_again.append(notice)
+            self._look_again.append((time.monotonic() + _SECOND_LOOK_SECONDS, notice))
             return
         self._meet(notice)
 
     def look_again(self) -> None:
         """Second look at processes whose mapping was not complete when the notice came."""
-        notices, self._look_again = self._look_again, []
-        for notice in notices:
+        now = time.monotonic()
+        while self._look_again and self._look_again[0][0] <= now:
+            _, notice = self._look_again.pop(0)
             if self._inspect(notice):
                 self._meet(notice)
 
@@ -151,8 +162,11 @@ class Watcher:
             logger.info("%s is not probed: %s", plan.path, "; ".join(r.reason for r in plan.refusals))
             return
         sites = [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
+        if not self._has_room(sites):
+            self._scanner.forget(plan.identity)
+            return
         try:
-            self._probes.append(Probes(self._session, plan.path, sites))
+            self._probed.append((plan, Probes(self._session, plan.path, sites, plan.identity)))
         except CaptureError as error:
             logger.warning("%s", error)
             self._scanner.forget(plan.identity)
@@ -160,12 +174,48 @@ class Watcher:
         self._mark_library(plan.identity.inode, plan.identity.kernel_device)
         logger.info("probing %s (%s %s, %d sites)", plan.path, plan.library, plan.release, len(sites))
 
+    def _has_room(self, sites: list[Site]) -> bool:
+        held = sum(probes.descriptors for _, probes in self._probed)
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        was_full, self._is_full = self._is_full, held + 2 * len(sites) + _SPARE_DESCRIPTORS > most
+        if self._is_full and not was_full:
+            logger.warning("%d library files are probed and no more can be: raise RLIMIT_NOFILE", self.files)
+        return not self._is_full
+
     def _mark_library(self, inode: int, device: int) -> None:
         """From now on whoever maps this file is reported as a process with TLS."""
+        key = _FILE_KEY.pack(inode, device)
+        self._marks.setdefault(inode, set()).add(key)
         with contextlib.suppress(OSError):  # without the mark its first connection reports it
-            map_update(self._session.maps["known_files"], _FILE_KEY.pack(inode, device), _TLS_LIBRARY)
+            map_update(self._session.maps["known_files"], key, _TLS_LIBRARY)
+
+    def _leave_unused(self, result: ScanResult) -> None:
+        """Detach from files that nobody maps and that are not where they were found any more.
+
+        A probe keeps its file, and the file system that it is on, for as long as it lives.
+        """
+        for probed in list(self._probed):
+            plan, probes = probed
+            if result.maps(plan.identity) or _is_still_there(plan):
+                continue
+            # First the marks: whoever maps the file from here on is noticed as the first to do so.
+            for key in self._marks.pop(plan.identity.inode, ()):
+                with contextlib.suppress(OSError):
+                    map_delete(self._session.maps["known_files"], key)
+            probes.detach()
+            self._probed.remove(probed)
+            self._scanner.forget(plan.identity)
+            logger.info("no longer probing %s (%s %s)", plan.path, plan.library, plan.release)
 
     def detach(self) -> None:
         """Close all probes; the last process that holds them detaches."""
-        while self._probes:
-            self._probes.pop().detach()
+        while self._probed:
+            self._probed.pop()[1].detach()
+
+
+def _is_still_there(plan: LibraryPlan) -> bool:
+    try:
+        status = os.stat(plan.path)  # noqa: PTH116 - the path may be of any bytes
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == (plan.identity.device, plan.identity.inode)

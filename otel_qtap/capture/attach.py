@@ -85,24 +85,51 @@ class Tracepoints:
         _close(self._held)
 
 
-class Probes:
-    """All probes in one file."""
+FileState = tuple[int, int, int, int]
+"""Device, inode, modification time in ns and size: what tells one state of one file from any other."""
 
-    def __init__(self, session: KernelSession, path: str, sites: Sequence[Site]) -> None:
-        self.path = path
+
+class Probes:
+    """All probes in one file, which must be in the ``state`` where its sites were found, if that is given.
+
+    A path may lead to another file by the time it is used, for it may be a mapping of a process that
+    wants that: probes at places that were found in one file would break another.
+    """
+
+    def __init__(
+        self, session: KernelSession, path: str, sites: Sequence[Site], state: FileState | None = None
+    ) -> None:
         self._held: list[int] = []
         try:
-            if session.attach == "multi":
-                self._attach_multi(session, sites)
-            else:
-                self._attach_perf(session, sites)
+            file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                self._attach(session, file, sites, state)
+            finally:
+                os.close(file)
         except OSError as error:
             self.detach()
             raise CaptureError(
                 f"cannot probe {path}: {error.strerror} ({errno.errorcode.get(error.errno or 0)})"
             ) from error
 
-    def _attach_multi(self, session: KernelSession, sites: Sequence[Site]) -> None:
+    @property
+    def descriptors(self) -> int:
+        """How many it holds."""
+        return len(self._held)
+
+    def _attach(
+        self, session: KernelSession, file: int, sites: Sequence[Site], state: FileState | None
+    ) -> None:
+        found = os.fstat(file)
+        if state not in (None, (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        path = f"/proc/self/fd/{file}"
+        if session.attach == "multi":
+            self._attach_multi(session, path, sites)
+        else:
+            self._attach_perf(session, path, sites)
+
+    def _attach_multi(self, session: KernelSession, path: str, sites: Sequence[Site]) -> None:
         # The return link first: a call in flight then leaves no entry without its return.
         for on_return, program in ((True, "qtap_return"), (False, "qtap_enter")):
             chosen = [site for site in sites if site.on_return or not on_return]
@@ -112,14 +139,14 @@ class Probes:
                 0,
                 uprobe_multi(
                     session.programs[program],
-                    self.path,
+                    path,
                     [site.file_offset for site in chosen],
                     [site.cookie for site in chosen],
                     on_return=on_return,
                 ),
             )
 
-    def _attach_perf(self, session: KernelSession, sites: Iterable[Site]) -> None:
+    def _attach_perf(self, session: KernelSession, path: str, sites: Iterable[Site]) -> None:
         pmu_type = int(UPROBE_PMU.read_text())
         for site in sites:
             kind = f"{Hook(site.cookie & 0xFF).name}_{Count(site.cookie >> 8 & 0xFF).name}"
@@ -132,7 +159,7 @@ class Probes:
                     perf_uprobe(
                         session.programs[f"{prefix}_{kind}"],
                         pmu_type,
-                        self.path,
+                        path,
                         site.file_offset,
                         on_return=on_return,
                     ),

@@ -21,11 +21,17 @@ _OVERLAY_DEVICE = 0
 class ScanResult:
     """``plans`` are new: each file is handed out once.
 
-    ``processes`` map a library that can be probed, be its plan new or not.
+    ``processes`` map a library that can be probed, be its plan new or not; ``files`` are the
+    libraries that they map.
     """
 
     plans: tuple[LibraryPlan, ...]
     processes: frozenset[int]
+    files: frozenset[FileIdentity]
+
+    def maps(self, identity: FileIdentity) -> bool:
+        """Whether any process maps this file."""
+        return identity in self.files or identity._replace(device=_OVERLAY_DEVICE) in self.files
 
 
 class LibraryScanner:
@@ -63,6 +69,7 @@ class LibraryScanner:
         """New plans for the libraries that any running process maps."""
         plans: list[LibraryPlan] = []
         usable: dict[tuple[str, int, str], bool] = {}
+        files = set()
         processes = set()
         for pid in process_ids(self._proc):
             for mapping in library_mappings(self._proc, pid, self._files, executable=True):
@@ -70,11 +77,13 @@ class LibraryScanner:
                 # One process stands for all that map the file, unless it has ended meanwhile.
                 if file not in usable and (path := self._path(mapping)):
                     plan, usable[file] = self._meet(path, mapping.path)
+                    if usable[file] and (identity := _identity(path)):
+                        files.add(identity)
                     if plan:
                         plans.append(plan)
                 if usable.get(file):
                     processes.add(pid)
-        return ScanResult(plans=tuple(plans), processes=frozenset(processes))
+        return ScanResult(plans=tuple(plans), processes=frozenset(processes), files=frozenset(files))
 
     def inspect_mapping(self, pid: int) -> tuple[LibraryPlan, ...]:
         """New plans for what one process maps: the answer to a kernel notice.

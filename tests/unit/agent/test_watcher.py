@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Probing real library files and meeting real processes, with the kernel's notices made by hand."""
+
+import contextlib
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_qtap.agent.watcher import Watcher, chosen_processes
+from otel_qtap.capture.records import Kind, ProcessNotice
+from otel_qtap.capture.session import KernelSession
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.procfs import ProcessReader
+from otel_qtap.discovery.scan import LibraryScanner
+from otel_qtap.discovery.selectors import Selectors
+from otel_qtap.model.identity import ProcessFacts
+from otel_qtap.settings import load_settings
+
+pytestmark = pytest.mark.bpf
+
+LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
+MAPPER = """
+import mmap, sys
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+        globals()[path] = mapping
+print("mapped", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Mapper:
+    """A process that maps files as code until it is let go."""
+
+    def __init__(self, *paths: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-c", MAPPER, *map(str, paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"mapped\n"
+        self.pid = self._process.pid
+
+    def notice(self, kind: Kind, file: Path | None = None) -> ProcessNotice:
+        """What the kernel would say of it."""
+        ticks = ProcessReader().start_ticks(self.pid)
+        assert ticks is not None
+        inode = file.stat().st_ino if file else 0
+        return ProcessNotice(kind, self.pid, ticks * 10_000_000, 0, inode, 1, 0, "python3")
+
+    def end(self) -> None:
+        if self._process.poll() is None:
+            self._process.communicate(b"\n")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    copy = tmp_path / "libssl.so.3"
+    shutil.copy(LIBSSL, copy)
+    return copy
+
+
+@pytest.fixture
+def mapper(library: Path) -> Iterator[Mapper]:
+    process = Mapper(library)
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Callable[..., str]:
+    """A procfs that shows some of the real processes only."""
+
+    def show(*pids: int) -> str:
+        directory = tmp_path / "proc"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        for pid in pids:
+            (directory / str(pid)).symlink_to(f"/proc/{pid}")
+        return str(directory)
+
+    return show
+
+
+def links() -> int:
+    """BPF links that this process holds."""
+    targets = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            targets.append(str(path.readlink()))
+    return len([target for target in targets if "bpf_link" in target])
+
+
+class Met:
+    """A watcher, and what it told of processes."""
+
+    def __init__(self, session: KernelSession, proc: str, selectors: Selectors | None = None) -> None:
+        self.processes: list[tuple[ProcessFacts, bool]] = []
+        self.watcher = Watcher(
+            session=session,
+            scanner=LibraryScanner(LibraryLocator(None), proc=proc, roots=()),
+            processes=ProcessReader(),
+            selectors=selectors or Selectors.parse("", ""),
+            on_process=lambda facts, allowed: self.processes.append((facts, allowed)),
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        return [facts.process.tgid for facts, _ in self.processes]
+
+
+@pytest.fixture
+def meet(kernel_session: KernelSession) -> Iterator[Callable[..., Met]]:
+    made: list[Met] = []
+
+    def new(proc: str, selectors: Selectors | None = None) -> Met:
+        made.append(Met(kernel_session, proc, selectors))
+        return made[-1]
+
+    yield new
+    for met in made:
+        met.watcher.detach()
+
+
+def test_at_start_what_is_mapped_is_probed_and_its_processes_are_told(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str]
+) -> None:
+    bystander = Mapper()
+    met = meet(proc(mapper.pid, bystander.pid))
+    met.watcher.start([])
+    bystander.end()
+
+    assert met.watcher.files == 1
+    assert met.pids == [mapper.pid]
+    met.watcher.rescan()
+    assert (met.watcher.files, met.pids) == (1, [mapper.pid]), "nothing is told twice"
+
+
+def test_a_notice_of_a_new_file_probes_it_and_tells_of_its_process(
+    meet: Callable[..., Met], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid))
+    met.watcher.notice(mapper.notice(Kind.FILE_MAPPED, library))
+
+    assert (met.watcher.files, met.pids) == (1, [mapper.pid])
+    assert not met.watcher.wants_attention
+
+
+def test_a_file_that_is_no_library_is_looked_at_once_more_and_let_be(
+    meet: Callable[..., Met], mapper: Mapper, tmp_path: Path, proc: Callable[..., str]
+) -> None:
+    other = tmp_path / "other"
+    other.touch()
+    met = meet(proc(mapper.pid))
+    met.watcher.notice(mapper.notice(Kind.FILE_MAPPED, other))
+
+    assert met.watcher.wants_attention
+    while met.watcher.wants_attention:
+        met.watcher.look_again()
+    assert met.pids == []
+
+
+def test_another_process_with_a_known_pid_is_met_anew(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid))
+    seen = mapper.notice(Kind.PROCESS_SEEN)
+    for notice in (seen, seen, seen._replace(kind=Kind.PROCESS_EXITED), seen):
+        met.watcher.notice(notice)
+
+    assert met.pids == [mapper.pid] * 2
+    met.watcher.notice(seen._replace(start_time_ns=seen.start_time_ns + 10**9))
+    assert met.pids == [mapper.pid] * 2, "that one is gone already: its facts are not this one's"
+
+
+def test_selectors_decide_and_what_they_exclude_is_told_as_well(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str]
+) -> None:
+    settings = load_settings({"OTEL_QTAP_CAPTURE_EXCLUDE": f"pid={mapper.pid}"})
+    met = meet(proc(mapper.pid), chosen_processes(settings))
+    met.watcher.start([])
+
+    assert [(facts.process.tgid, allowed) for facts, allowed in met.processes] == [(mapper.pid, False)]
+
+
+def test_a_file_that_nobody_maps_and_that_is_gone_is_left(
+    meet: Callable[..., Met], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid))
+    met.watcher.start([])
+    library.unlink()
+    met.watcher.rescan()
+    assert met.watcher.files == 1, "deleted, and still in use"
+    assert links() == 2
+
+    mapper.end()
+    met.watcher.rescan()
+    assert met.watcher.files == 0
+    assert links() == 0
+
+
+def test_a_file_that_comes_back_is_probed_again(
+    meet: Callable[..., Met], library: Path, proc: Callable[..., str]
+) -> None:
+    first = Mapper(library)
+    met = meet(proc(first.pid))
+    met.watcher.start([])
+    first.end()
+    met.watcher.rescan()
+    assert met.watcher.files == 0
+
+    second = Mapper(library)
+    proc(second.pid)
+    met.watcher.notice(second.notice(Kind.FILE_MAPPED, library))
+    assert met.watcher.files == 1
+    second.end()
+
+
+def test_what_is_on_disk_stays_probed_with_no_process_to_map_it(
+    meet: Callable[..., Met], library: Path, proc: Callable[..., str]
+) -> None:
+    met = meet(proc())
+    met.watcher.start([LibraryLocator(None).locate(str(library))])
+    met.watcher.rescan()
+
+    assert met.watcher.files == 1
+
+
+def test_files_without_end_leave_descriptors_to_everything_else(
+    meet: Callable[..., Met], library: Path, proc: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    copies = [library.with_name(f"libssl-{number}.so") for number in range(3)]
+    for copy in copies:
+        shutil.copy(library, copy)
+    plans = [LibraryLocator(None).locate(str(copy)) for copy in copies]
+    met = meet(proc())
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Room for the reserve and for one file's probes, each of which may take two.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256 + 2 * len(plans[0].sites), limits[1]))
+    try:
+        met.watcher.start(plans)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert met.watcher.files == 1
+    assert [record.message for record in caplog.records if "RLIMIT_NOFILE" in record.message] == [
+        "1 library files are probed and no more can be: raise RLIMIT_NOFILE"
+    ]

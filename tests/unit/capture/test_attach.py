@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attaching for real to a copy of the system's libssl: what is refused, and that nothing is left behind."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from otel_qtap.capture.attach import Probes, Site, Tracepoints, tracing_directory
+from otel_qtap.capture.session import KernelSession
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.plan import LibraryPlan
+from otel_qtap.errors import CaptureError
+
+pytestmark = pytest.mark.bpf
+
+LIBSSL = Path("/usr/lib/x86_64-linux-gnu/libssl.so.3")
+both_ways = pytest.mark.parametrize("kernel_session", ["multi", "perf"], indirect=True)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> LibraryPlan:
+    copy = tmp_path / "libssl.so.3"
+    shutil.copy(LIBSSL, copy)
+    return LibraryLocator(None).locate(str(copy))
+
+
+def sites(plan: LibraryPlan) -> list[Site]:
+    return [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+@both_ways
+def test_probes_hold_their_descriptors_until_they_are_detached(
+    kernel_session: KernelSession, plan: LibraryPlan
+) -> None:
+    before = descriptors()
+    probes = Probes(kernel_session, plan.path, sites(plan), plan.identity)
+
+    assert probes.descriptors > 0
+    assert descriptors() == before + probes.descriptors
+    probes.detach()
+    assert descriptors() == before
+
+
+@both_ways
+def test_a_path_that_leads_to_another_file_by_now_is_refused(
+    kernel_session: KernelSession, plan: LibraryPlan
+) -> None:
+    Path(plan.path).unlink()
+    shutil.copy(LIBSSL, plan.path)
+    before = descriptors()
+
+    with pytest.raises(CaptureError, match=r"cannot probe .*libssl.so.3: .*ESTALE"):
+        Probes(kernel_session, plan.path, sites(plan), plan.identity)
+    assert descriptors() == before
+
+
+@both_ways
+def test_a_place_that_cannot_be_probed_leaves_nothing_attached(
+    kernel_session: KernelSession, plan: LibraryPlan
+) -> None:
+    before = descriptors()
+    beyond = Site(1 << 40, plan.sites[0].cookie, False)
+
+    with pytest.raises(CaptureError, match="cannot probe"):
+        Probes(kernel_session, plan.path, [*sites(plan), beyond], plan.identity)
+    assert descriptors() == before
+
+
+def test_a_file_that_is_gone_is_named(kernel_session: KernelSession, tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match=r"cannot probe .*/absent: .*ENOENT"):
+        Probes(kernel_session, str(tmp_path / "absent"), [])
+
+
+def test_a_library_without_returns_to_probe_is_attached_to(
+    kernel_session: KernelSession, plan: LibraryPlan
+) -> None:
+    entries = [site for site in sites(plan) if not site.on_return]
+    assert entries
+    probes = Probes(kernel_session, plan.path, entries, plan.identity)
+
+    assert probes.descriptors == 1
+    probes.detach()
+
+
+def test_tracepoints_are_attached_and_detached(kernel_session: KernelSession) -> None:
+    before = descriptors()
+    tracepoints = Tracepoints(kernel_session)
+
+    assert descriptors() > before
+    tracepoints.detach()
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("qtap_process_exit", "sched_process_exit"),
+        ("qtap_process_exec", "sched_process_exec"),
+        ("qtap_sys_enter_close", "syscalls/sys_enter_close"),
+    ],
+)
+def test_a_tracepoint_that_is_refused_is_named_and_leaves_nothing_attached(
+    kernel_session: KernelSession, program: str, told: str
+) -> None:
+    wrong = {**kernel_session.programs, program: kernel_session.maps["counters"]}
+    before = descriptors()
+
+    with pytest.raises(CaptureError, match=rf"cannot attach to the tracepoint {told}: .*CAP_BPF"):
+        Tracepoints(dataclasses.replace(kernel_session, programs=wrong))
+    assert descriptors() == before
+
+
+def test_the_tracing_directory_has_the_events_that_are_needed(kernel_session: KernelSession) -> None:
+    assert (tracing_directory() / "events" / "syscalls" / "sys_enter_close" / "id").exists()
