@@ -107,8 +107,7 @@ def test_unreachable_bucket_turns_readiness_false_and_segments_wait(
     agent = AgentProcess(tmp_path / "agent", settings)
     try:
         agent.start()
-        eventually(lambda: agent.health("/livez")[0] == 200, "the agent lives", seconds=20)
-        eventually(lambda: "no" in agent.health("/readyz")[1] or not agent.is_ready(), "it runs", seconds=20)
+        agent.wait_for_log("capturing")
         body = request("curl", "GET", f"{nginx.url}/hello", pki.ca).body
         span = collector.wait_for_port(nginx.port, 2, seconds=30)[-1]
         eventually(lambda: not agent.is_ready(), "readiness is false", seconds=30)
