@@ -5,14 +5,20 @@ Reading only; nothing here tells a byte of payload.
 """
 
 import json
+import logging
 import socket
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from threading import Thread
+from threading import BoundedSemaphore, Thread
+from typing import Any
 
 from otel_qtap import __version__
 from otel_qtap.errors import SettingsError
 
+logger = logging.getLogger(__name__)
+
+MAX_REQUESTS = 32
+"""Answered at a time; more are turned away, or anybody on this host could have threads without end."""
 METRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -81,10 +87,29 @@ class HealthServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Probes come every few seconds: they are not worth a line."""
 
-        self._server = ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            places = BoundedSemaphore(MAX_REQUESTS)
+
+            def process_request(self, request: Any, client_address: Any) -> None:
+                if self.places.acquire(blocking=False):
+                    super().process_request(request, client_address)
+                else:
+                    self.shutdown_request(request)
+
+            def process_request_thread(self, request: Any, client_address: Any) -> None:
+                try:
+                    super().process_request_thread(request, client_address)
+                finally:
+                    self.places.release()
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """In place of a traceback on standard error: the client left, as a rule."""
+                logger.debug("a request for health was not answered", exc_info=True)
+
+        self._server = Server(("", 0), Handler, bind_and_activate=False)
         self._server.socket.close()
         self._server.socket = listener
-        self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     def start(self) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in the pipeline's place and writes raw kernel records to a file."""
 
+import contextlib
 import json
 import os
 import platform
@@ -13,7 +14,9 @@ from otel_qtap import __version__
 from otel_qtap.agent.messages import Channel
 from otel_qtap.agent.privileges import drop_privileges
 from otel_qtap.capture.recording import RecordingWriter, Stream
+from otel_qtap.capture.records import CAPTURED, CAPTURED_OFFSET, DATA_OFFSET
 from otel_qtap.capture.ring import RingBuffer
+from otel_qtap.errors import RecordingError
 from otel_qtap.settings import Settings
 
 TICK_SECONDS = 0.010
@@ -39,7 +42,6 @@ class Recorder:
                 self._receive()
             self._read()
         self._read()
-        self._writer.close()
 
     def _receive(self) -> None:
         messages, descriptors, alive = self._channel.receive()
@@ -65,9 +67,18 @@ class Recorder:
             lambda memory, at, size: control.append(bytes(memory[at : at + size])), self._control.size
         )
         write = self._writer.write
-        self._data.drain(lambda memory, at, size: write(Stream.DATA, memory[at : at + size]), self._data.size)
+        self._data.drain(
+            lambda memory, at, size: write(Stream.DATA, memory[at : at + _length(memory, at, size)]),
+            self._data.size,
+        )
         for record in control:
             write(Stream.CONTROL, record)
+
+
+def _length(memory: memoryview, at: int, size: int) -> int:
+    """Bytes of a data record without its unused end, where an earlier one's plaintext is still to be seen."""
+    (captured,) = CAPTURED.unpack_from(memory, at + CAPTURED_OFFSET)
+    return min(DATA_OFFSET + captured, size)
 
 
 def recorder_main(settings: Settings, channel: Channel, path: Path) -> int:
@@ -76,7 +87,13 @@ def recorder_main(settings: Settings, channel: Channel, path: Path) -> int:
         signal.signal(number, signal.SIG_IGN)
     unix_offset_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     header = {"agent": __version__, "kernel": platform.release(), "unix_offset_ns": unix_offset_ns}
-    recorder = Recorder(channel, RecordingWriter(path, header))
+    writer = RecordingWriter(path, header)
     drop_privileges(*settings.pipeline.user)
-    recorder.run()
+    try:
+        Recorder(channel, writer).run()
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be written to its end: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):  # said above
+            writer.close()
     return 0

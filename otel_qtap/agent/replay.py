@@ -10,6 +10,8 @@ from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.messages import read_facts
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.recording import RecordingReader, Stream
+from otel_qtap.errors import RecordingError
+from otel_qtap.model.identity import ProcessFacts
 from otel_qtap.settings import Settings
 from otel_qtap.telemetry.clock import UnixClock
 
@@ -20,11 +22,13 @@ _BATCH = 512
 def replay(settings: Settings, path: Path) -> int:
     """Send a recording through the chain with these settings; returns the exit code.
 
-    Raises RecordingError when the file is not a recording.
+    Raises RecordingError when the file is not a recording, or is damaged.
     """
     reader = RecordingReader(path)
+    offset_ns = reader.header.get("unix_offset_ns")
+    if not isinstance(offset_ns, int):
+        raise RecordingError(f"{path}: the header does not tell the time")
     prepare_directories(settings)
-    offset_ns = int(reader.header.get("unix_offset_ns", 0))
     # Exactly the recording's own offset, so that a replay gives the same times each time.
     clock = UnixClock(boottime_ns=lambda: 0, unix_ns=lambda: offset_ns)
     rooms = Rooms(settings, open_outside(settings, clock))
@@ -33,8 +37,8 @@ def replay(settings: Settings, path: Path) -> int:
     now_ns = 0
     for stream, record in reader.frames():
         if stream is Stream.PROCESS:
-            message = json.loads(record)
-            rooms.chain.learn(read_facts(message), allowed=bool(message["allowed"]))
+            facts, allowed = _process(path, record)
+            rooms.chain.learn(facts, allowed=allowed)
             continue
         decoder.decode(memoryview(record), 0, len(record))
         if len(decoder.events) >= _BATCH:
@@ -47,6 +51,14 @@ def replay(settings: Settings, path: Path) -> int:
     statistics = rooms.chain.statistics()
     print(f"{statistics.exchanges} exchanges replayed from {path}", file=sys.stdout)  # noqa: T201
     return 0 if stored and exported else 1
+
+
+def _process(path: Path, record: bytes) -> tuple[ProcessFacts, bool]:
+    try:
+        message = json.loads(record)
+        return read_facts(message), bool(message["allowed"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise RecordingError(f"{path}: the facts of a process are damaged") from None
 
 
 def _hand_over(rooms: Rooms, decoder: Decoder, now_ns: int) -> int:

@@ -33,14 +33,13 @@ class Stream(IntEnum):
 
 
 class RecordingWriter:
-    """Writes one recording. Raises RecordingError when the file cannot be made."""
+    """Writes one recording, to a file that is not there yet. Raises RecordingError when it cannot be made."""
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise RecordingError(f"{path} cannot be written: {error.strerror}") from error
-        os.fchmod(descriptor, 0o600)  # it may have existed
         self._file = os.fdopen(descriptor, "wb", buffering=1 << 20)
         text = json.dumps(header).encode()
         self._file.write(MAGIC + _LENGTH.pack(len(text)) + text)
@@ -72,9 +71,12 @@ class RecordingReader:
         if length > _MAX_FRAME:
             raise RecordingError(f"{path}: the header's length is impossible")
         try:
-            self.header: dict[str, Any] = json.loads(self._take(length))
-        except ValueError as error:
-            raise RecordingError(f"{path}: the header is damaged") from error
+            header = json.loads(self._take(length))
+        except (ValueError, RecursionError):
+            header = None
+        if not isinstance(header, dict):
+            raise RecordingError(f"{path}: the header is damaged")
+        self.header: dict[str, Any] = header
 
     def frames(self) -> Iterator[tuple[Stream, bytes]]:
         """Each frame in order; a last frame that was cut off ends the recording."""

@@ -23,6 +23,9 @@ HANDSHAKE_SEEN = 1
 
 DATA_HEADER = Struct("<IIQQQII")
 """kind, direction, timestamp_ns, started_ns, position, size, captured"""
+CAPTURED = Struct("<I")
+CAPTURED_OFFSET = 36
+"""Where the last of these is."""
 CONNECTION_HEADER = Struct("<IIQQQQ")
 """kind, reason, timestamp_ns, started_ns, egress_position, ingress_position"""
 CONNECTION = Struct("<QQQII16s16sHHHBBBB6x16s")

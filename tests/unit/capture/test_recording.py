@@ -29,12 +29,23 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert list(reader.frames()) == [(Stream.PROCESS, b"{}"), (Stream.DATA, b"plain"), (Stream.CONTROL, b"")]
 
 
-def test_a_recording_is_closed_to_others_even_where_the_file_existed(tmp_path: Path) -> None:
+def test_a_recording_is_closed_to_others(tmp_path: Path) -> None:
     path = tmp_path / "a.qtrec"
-    path.touch(0o644)
     write(path, b"secret")
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_is_there_already_is_neither_overwritten_nor_followed(tmp_path: Path) -> None:
+    existing, link = tmp_path / "a.qtrec", tmp_path / "link.qtrec"
+    existing.write_text("an earlier one")
+    link.symlink_to(tmp_path / "elsewhere")
+
+    for path in (existing, link):
+        with pytest.raises(RecordingError, match=r"cannot be written: File exists"):
+            write(path, b"secret")
+    assert existing.read_text() == "an earlier one"
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_recording_that_was_cut_off_ends_at_its_last_whole_frame(tmp_path: Path) -> None:
@@ -47,7 +58,18 @@ def test_a_recording_that_was_cut_off_ends_at_its_last_whole_frame(tmp_path: Pat
         assert [record for _, record in RecordingReader(path).frames()] == [b"first"]
 
 
-@pytest.mark.parametrize("content", [b"", b"QTAPREC1", b"QTAPREC9" + b"\0" * 20, b"QTAPREC1\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"QTAPREC1",
+        b"QTAPREC9" + b"\0" * 20,
+        b"QTAPREC1\xff\xff\xff\xff",
+        b"QTAPREC1\x02\0\0\0[]",
+        b"QTAPREC1\x02\0\0\0\xff}",
+        b"QTAPREC1\x90\x5f\x01\0" + b"[" * 90_000,
+    ],
+)
 def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.qtrec"
     path.write_bytes(content)
