@@ -77,7 +77,7 @@ class Recorder:
 
 def _length(memory: memoryview, at: int, size: int) -> int:
     """Bytes of a data record without its unused end, where an earlier one's plaintext is still to be seen."""
-    (captured,) = CAPTURED.unpack_from(memory, at + CAPTURED_OFFSET)
+    captured: int = CAPTURED.unpack_from(memory, at + CAPTURED_OFFSET)[0]
     return min(DATA_OFFSET + captured, size)
 
 

@@ -12,8 +12,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "record",
         help="write raw kernel events to a file",
-        description="Capture as 'run' does, and write raw kernel events to FILE, for 'otel-qtap replay'; nothing "
-        "is exported or stored. The file holds captured plaintext, unredacted: keep it as you keep your payloads.",
+        description="Capture as 'run' does, and write raw kernel events to FILE, for 'otel-qtap replay'; "
+        "nothing is exported or stored. The file holds captured plaintext, unredacted: keep it as you keep "
+        "your payloads.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="recording to write; must not exist yet")
     parser.set_defaults(func=run)

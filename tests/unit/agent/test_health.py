@@ -4,7 +4,6 @@
 import http.client
 import json
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -37,7 +36,7 @@ class Served:
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
+def served() -> Served:
     return Served()
 
 

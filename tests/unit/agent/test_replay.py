@@ -2,6 +2,7 @@
 """Recordings that somebody else made: refused with the file's name, whatever is wrong with them."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-def recording(path: Path, header: dict[str, object], *frames: tuple[Stream, bytes]) -> Path:
-    writer = RecordingWriter(path, header)
+def recording(path: Path, header: Mapping[str, object], *frames: tuple[Stream, bytes]) -> Path:
+    writer = RecordingWriter(path, dict(header))
     for stream, record in frames:
         writer.write(stream, record)
     writer.close()
@@ -60,7 +61,7 @@ def test_records_that_make_no_sense_are_skipped(
 
 @pytest.mark.parametrize("header", [{}, {"unix_offset_ns": "today"}, {"unix_offset_ns": None}])
 def test_a_header_without_the_time_is_refused(
-    settings: Settings, tmp_path: Path, header: dict[str, object]
+    settings: Settings, tmp_path: Path, header: Mapping[str, object]
 ) -> None:
     with pytest.raises(RecordingError, match="does not tell the time"):
         replay(settings, recording(tmp_path / "a", header))
