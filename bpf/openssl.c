@@ -16,35 +16,35 @@ QTAP_INLINE int qtap_is_excluded(u32 tgid)
 QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct qtap_running running = {}, *outer;
 	struct qtap_call_key key = {};
-	struct qtap_call call = {};
+	struct qtap_thread *thread;
 	u32 count = (cookie >> 8) & 0xff;
-	u64 arg4 = ctx->cx, arg5 = ctx->r8;
+	u64 handle = ctx->di, arg4 = ctx->cx, arg5 = ctx->r8;
 
 	// Both are loaded here: a choice between two places in ctx becomes pointer arithmetic on it, which
 	// the verifier refuses.
 	asm volatile("" : "+r"(arg4), "+r"(arg5));
 	if (qtap_is_excluded(pid_tgid >> 32))
 		return 0;
-	call.handle = ctx->di;
-	call.buffer = ctx->si;
-	call.count_pointer = count == QTAP_COUNT_ARG5 ? arg5 : arg4;
-	call.started_ns = bpf_ktime_get_boot_ns();
-	key.pid_tgid = pid_tgid;
-	key.stack_pointer = ctx->sp;
-	// One function of the library may call another that is probed too: the outer call counts.
-	// A record left behind by a call that never returned sits above us on the stack, or far away.
-	outer = running_calls.lookup(&pid_tgid);
-	if (outer && outer->handle == call.handle && outer->stack_pointer - key.stack_pointer - 1 < 65536)
+	thread = qtap_this_thread(pid_tgid);
+	if (!thread)
 		return 0;
-	open_calls.update(&key, &call);
-	running.handle = call.handle;
-	running.stack_pointer = key.stack_pointer;
-	running.hook = cookie & 0xff;
-	running_calls.update(&pid_tgid, &running);
-	// State must exist before a nested syscall can bind it.
-	qtap_find_or_begin(call.handle, cookie);
+	if (thread->call.handle) {
+		// One function of the library may call another that is probed too: the outer call counts.
+		// A record left behind by a call that never returned sits above us on the stack, or far away.
+		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536)
+			return 0;
+		key.pid_tgid = pid_tgid;
+		key.stack_pointer = thread->call.stack_pointer;
+		open_calls.update(&key, &thread->call);
+	}
+	thread->call.handle = handle;
+	thread->call.buffer = ctx->si;
+	thread->call.count_pointer = count == QTAP_COUNT_ARG5 ? arg5 : arg4;
+	thread->call.started_ns = bpf_ktime_get_boot_ns();
+	thread->call.stack_pointer = ctx->sp;
+	thread->call.socket = 0;
+	thread->call.hook = cookie & 0xff;
 	return 0;
 }
 
@@ -52,29 +52,35 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), size;
 	u32 hook = cookie & 0xff, count = (cookie >> 8) & 0xff;
-	struct qtap_running *running;
+	struct qtap_thread *thread = threads.lookup(&pid_tgid);
 	struct qtap_call_key key = {};
 	struct qtap_call *open, call;
 	struct qtap_state *state;
 	struct qtap_run run = {};
 	int result = (int)ctx->ax;
 
-	key.pid_tgid = pid_tgid;
-	key.stack_pointer = ctx->sp - 8;
-	open = open_calls.lookup(&key);
-	if (!open)
+	if (!thread)
 		return 0;
-	call = *open;
-	open_calls.delete(&key);
-	running = running_calls.lookup(&pid_tgid);
-	if (running && running->stack_pointer == key.stack_pointer)
-		running_calls.delete(&pid_tgid);
+	if (thread->call.handle && thread->call.stack_pointer == ctx->sp - 8) {
+		call = thread->call;
+		thread->call.handle = 0;
+	} else {
+		key.pid_tgid = pid_tgid;
+		key.stack_pointer = ctx->sp - 8;
+		open = open_calls.lookup(&key);
+		if (!open)
+			return 0;
+		call = *open;
+		open_calls.delete(&key);
+	}
 	if (result <= 0)
 		return 0;
 	size = result;
 	if (count != QTAP_COUNT_RC && bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer))
 		return 0;
-	state = qtap_find_or_begin(call.handle, cookie);
+	state = qtap_find_or_begin(thread, call.handle, cookie);
+	if (state && call.socket && call.socket != state->socket)
+		state = qtap_bind(state, &call, cookie);
 	if (!state) {
 		qtap_count_loss(QTAP_LOST_NO_STATE, size);
 		return 0;
@@ -109,7 +115,6 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 QTAP_INLINE int qtap_enter_event(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct qtap_running *running;
 	struct qtap_state *state;
 	u32 hook = cookie & 0xff;
 
@@ -127,13 +132,9 @@ QTAP_INLINE int qtap_enter_event(struct pt_regs *ctx, u64 cookie)
 		}
 	} else if (hook == QTAP_HOOK_CLEAR) {
 		// The library clears an object itself when a handshake begins, so this comes first thing in every
-		// connection, too: then the call that it is part of belongs to the new one.
-		if (!qtap_is_used(state))
-			return 0;
-		qtap_end(state, QTAP_REPLACED);
-		running = running_calls.lookup(&pid_tgid);
-		if (running && running->handle == ctx->di)
-			qtap_find_or_begin(ctx->di, cookie);
+		// connection, too.
+		if (qtap_is_used(state))
+			qtap_end(state, QTAP_REPLACED);
 	} else if (hook == QTAP_HOOK_SET_FD || hook == QTAP_HOOK_SET_BIO) {
 		// The next nested syscall must tell the socket anew.
 		state->socket = 0;

@@ -55,10 +55,11 @@ QTAP_INLINE void qtap_end_process(u32 tgid, u64 started)
 // the one that it began with.
 int qtap_process_exit(void *ctx)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	u64 pid_tgid = bpf_get_current_pid_tgid(), started;
+	u32 tgid = pid_tgid >> 32;
 	struct qtap_tls_process *known;
-	u64 started;
 
+	threads.delete(&pid_tgid);
 	if (qtap_live_threads())
 		return 0;
 	excluded_processes.delete(&tgid);
@@ -76,12 +77,13 @@ int qtap_process_exit(void *ctx)
 // objects do not, and the new program's may have the same addresses.
 int qtap_process_exec(void *ctx)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	u64 pid_tgid = bpf_get_current_pid_tgid(), started;
+	u32 tgid = pid_tgid >> 32;
 	struct qtap_tls_process *known = tls_processes.lookup(&tgid);
-	u64 started;
 
 	if (!known)
 		return 0;
+	threads.delete(&pid_tgid);
 	started = known->start_ns;
 	known->start_ns = 0;
 	known->image_ns = bpf_ktime_get_boot_ns();

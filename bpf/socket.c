@@ -4,11 +4,19 @@
 // For all of read, write, readv, writev, recvfrom, sendto, recvmsg and sendmsg: the descriptor comes first.
 int qtap_sys_enter_io(struct qtap_sys_enter *ctx)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct qtap_running *running = running_calls.lookup(&pid_tgid);
+	u64 pid_tgid = bpf_get_current_pid_tgid(), socket;
+	struct qtap_thread *thread = threads.lookup(&pid_tgid);
+	u32 fd = ctx->arguments[0];
+	u16 family = 0;
 
-	if (running)
-		qtap_bind(running, ctx->arguments[0]);
+	if (!thread || !thread->call.handle || (thread->call.socket && thread->call.fd == fd))
+		return 0;
+	socket = qtap_tcp_socket(fd, &family);
+	if (!socket)
+		return 0;
+	thread->call.socket = socket;
+	thread->call.fd = fd;
+	thread->call.family = family;
 	return 0;
 }
 

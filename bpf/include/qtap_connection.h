@@ -133,19 +133,32 @@ QTAP_INLINE struct qtap_state *qtap_find(u64 handle)
 	return state;
 }
 
-QTAP_INLINE struct qtap_state *qtap_find_or_begin(u64 handle, u64 cookie)
+// The current thread's record, made at its first TLS call.
+QTAP_INLINE struct qtap_thread *qtap_this_thread(u64 pid_tgid)
+{
+	struct qtap_thread *thread = threads.lookup(&pid_tgid), fresh = {};
+	struct qtap_tls_process process;
+
+	if (thread)
+		return thread;
+	process = qtap_process(pid_tgid >> 32);
+	fresh.process_start_ns = process.start_ns;
+	fresh.image_ns = process.image_ns;
+	threads.update(&pid_tgid, &fresh);
+	return threads.lookup(&pid_tgid);
+}
+
+QTAP_INLINE struct qtap_state *qtap_find_or_begin(struct qtap_thread *thread, u64 handle, u64 cookie)
 {
 	struct qtap_connection_key key = {};
-	struct qtap_tls_process process;
 	struct qtap_state *state;
 
 	key.handle = handle;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	process = qtap_process(key.tgid);
 	state = connections.lookup(&key);
-	if (!state || state->closed || state->connection.process_start_ns != process.start_ns ||
-	    state->connection.generation < process.image_ns)
-		state = qtap_begin(&key, process.start_ns, cookie, state);
+	if (!state || state->closed || state->connection.process_start_ns != thread->process_start_ns ||
+	    state->connection.generation < thread->image_ns)
+		state = qtap_begin(&key, thread->process_start_ns, cookie, state);
 	if (state && state->connection.role == QTAP_ROLE_UNKNOWN)
 		state->connection.role = qtap_role(handle, cookie);
 	return state;
@@ -158,40 +171,30 @@ QTAP_INLINE int qtap_is_used(struct qtap_state *state)
 	       state->position[QTAP_INGRESS];
 }
 
-// A socket syscall inside a TLS call: this socket carries this TLS object.
-QTAP_INLINE void qtap_bind(struct qtap_running *running, u32 fd)
+// The socket that a nested syscall used carries this TLS object. Returns the state that the call belongs to.
+QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_call *call, u64 cookie)
 {
 	struct qtap_connection_key key = {};
 	struct qtap_fd_key fd_key = {};
-	struct qtap_state *state;
-	u64 socket;
-	u16 family = 0;
+	u64 socket = call->socket;
 
-	key.handle = running->handle;
+	key.handle = call->handle;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	state = connections.lookup(&key);
-	if (!state)
-		return;
-	socket = qtap_tcp_socket(fd, &family);
-	if (!socket || socket == state->socket)
-		return;
 	// A handshake on another socket is another conversation; elsewhere, and in the first handshake, it is
 	// a second descriptor of the same one (SSL_set_rfd and SSL_set_wfd may differ).
-	if (state->socket && running->hook == QTAP_HOOK_HANDSHAKE && !state->closed && qtap_is_used(state)) {
+	if (state->socket && call->hook == QTAP_HOOK_HANDSHAKE && qtap_is_used(state)) {
 		qtap_end(state, QTAP_REPLACED);
-		state = qtap_begin(&key, state->connection.process_start_ns,
-				   QTAP_COOKIE(QTAP_HOOK_HANDSHAKE, QTAP_COUNT_RC, (u64)state->connection.library),
-				   state);
+		state = qtap_begin(&key, state->connection.process_start_ns, cookie, state);
 		if (!state)
-			return;
+			return NULL;
 	}
 	state->socket = socket;
-	state->fd = fd;
-	state->connection.family = family;
+	state->fd = call->fd;
+	state->connection.family = call->family;
 	state->connection.peer_source = QTAP_PEER_NESTED_SYSCALL;
 	state->connection.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
 	state->connection.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
-	if (family == AF_INET) {
+	if (call->family == AF_INET) {
 		bpf_probe_read_kernel(state->connection.local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
 		bpf_probe_read_kernel(state->connection.remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
 	} else {
@@ -199,6 +202,7 @@ QTAP_INLINE void qtap_bind(struct qtap_running *running, u32 fd)
 		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
 	}
 	fd_key.tgid = key.tgid;
-	fd_key.fd = fd;
+	fd_key.fd = call->fd;
 	handles_by_fd.update(&fd_key, &key.handle);
+	return state;
 }

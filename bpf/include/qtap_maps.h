@@ -39,28 +39,36 @@ struct qtap_tls_process {
 };
 BPF_TABLE("lru_hash", u32, struct qtap_tls_process, tls_processes, 16384);
 
-// Open TLS calls. Key: thread and stack pointer at entry (right under coroutines and TLS inside TLS).
-// Written at entry, removed at return; LRU because a thread can die inside a call.
+// One TLS call between its entry and its return.
+struct qtap_call {
+	u64 handle; // 0: none
+	u64 buffer;
+	u64 count_pointer;
+	u64 started_ns;
+	u64 stack_pointer; // at entry
+	u64 socket;        // struct sock * that a nested syscall used, 0: none so far
+	u32 fd;
+	u16 family;
+	u8 hook;
+	u8 _pad;
+};
+
+// What a thread is doing, and what never changes while it runs this program. Key: pid_tgid. Written in place by
+// the probes and the syscall tracepoints; removed when the thread ends or its process runs another program.
+struct qtap_thread {
+	struct qtap_call call; // the innermost open call: what a nested socket syscall belongs to
+	u64 process_start_ns;
+	u64 image_ns;
+};
+BPF_TABLE("lru_hash", u64, struct qtap_thread, threads, 16384);
+
+// Open calls that are not the innermost of their thread: TLS inside TLS, coroutines. Key: thread and stack
+// pointer at entry. Written when another call begins, removed at return; LRU for those that never return.
 struct qtap_call_key {
 	u64 pid_tgid;
 	u64 stack_pointer;
 };
-struct qtap_call {
-	u64 handle;
-	u64 buffer;
-	u64 count_pointer;
-	u64 started_ns;
-};
-BPF_TABLE("lru_hash", struct qtap_call_key, struct qtap_call, open_calls, 16384);
-
-// The innermost open TLS call of a thread: what a nested socket syscall belongs to. Key: pid_tgid.
-struct qtap_running {
-	u64 handle;
-	u64 stack_pointer;
-	u32 hook;
-	u32 _pad;
-};
-BPF_TABLE("lru_hash", u64, struct qtap_running, running_calls, 16384);
+BPF_TABLE("lru_hash", struct qtap_call_key, struct qtap_call, open_calls, 4096);
 
 // State of each connection. Key: process and TLS object. Written by the probes and the syscall
 // tracepoints; ended by SSL_free, close and exit; LRU for those that end unseen.
