@@ -42,6 +42,8 @@ _NOTICE_BYTES = 2048
 """Most of the process ring between two looks at signals: some thirty notices, each of which may cost a
 look at the memory map of a process that wants to keep us busy."""
 _RESTART_SECONDS = (0.0, 0.2, 1.0, 5.0)
+_SETTLED_SECONDS = 10.0
+"""A pipeline that lived so long did not end because of how it started."""
 
 
 def run_agent(settings: Settings, record_to: Path | None) -> int:
@@ -300,8 +302,10 @@ class Supervisor:
             self._restart_at = now
             return
         self._replacing = False
-        self._failures = 0 if now - self._started_at > 10 else self._failures + 1
+        if now - self._started_at > _SETTLED_SECONDS:
+            self._failures = 0
         delay = _RESTART_SECONDS[min(self._failures, len(_RESTART_SECONDS) - 1)]
+        self._failures += 1
         self._restart_at = now + delay
         logger.error(
             "the pipeline ended (%s); probes and ring live on, it is started again in %.1f s",
