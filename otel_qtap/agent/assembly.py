@@ -28,7 +28,6 @@ from otel_qtap.settings import Settings, SignalExport
 from otel_qtap.telemetry.clock import UnixClock
 from otel_qtap.telemetry.exporting import Telemetry
 from otel_qtap.telemetry.limits import AttributeLimits, BatchLimits, SpanLimits
-from otel_qtap.telemetry.otlp.requests import Signal
 from otel_qtap.telemetry.otlp.target import OtlpTarget
 from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity
 from otel_qtap.telemetry.signal_pipeline import MetricsOutput, SignalOutput
@@ -197,12 +196,8 @@ class Rooms:
 
     def settled(self) -> int:
         """Spans that have left the process, one way or another."""
-        statistics = self.telemetry.statistics()
-        traces = statistics.signals.get(Signal.TRACES)
-        if traces is None:
-            return self.chain.exchanges
-        gone = traces.exported + traces.rejected + sum(traces.dropped.values())
-        return gone + statistics.spans_unsampled
+        settled = self.telemetry.settled_spans
+        return self.chain.exchanges if settled is None else settled
 
 
 def boottime_ns() -> int:

@@ -220,6 +220,14 @@ class Telemetry:
             settled &= self._pipelines.get(signal, outlet).shutdown(deadline)
         return settled
 
+    @property
+    def settled_spans(self) -> int | None:
+        """Spans that left this process, one way or another, those not sampled included.
+
+        Cheap, for it is asked several times a second. None where spans are not exported at all.
+        """
+        return None if self._traces is None else self._unsampled + self._traces.settled
+
     def statistics(self) -> TelemetryStatistics:
         """Return the counts so far."""
         return TelemetryStatistics(

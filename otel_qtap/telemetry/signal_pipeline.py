@@ -146,6 +146,11 @@ class Outlet:
         self._abandoned = self._spool.waiting_items
         return settled
 
+    @property
+    def settled(self) -> int:
+        """Items that were delivered or given up, ever."""
+        return self._sender.settled + self._abandoned
+
     def statistics(self) -> SignalStatistics:
         """Return the counts so far; those of a batch queue are zero."""
         sender = self._sender.statistics()
@@ -197,6 +202,11 @@ class SignalPipeline:
         """Flush and stop; return whether nothing was left at ``deadline`` (``time.monotonic``)."""
         self._batches.stop()
         return self._outlet.shutdown(deadline)
+
+    @property
+    def settled(self) -> int:
+        """Items that were delivered or given up, ever: ``exported + rejected + dropped`` of ``statistics``."""
+        return self._outlet.settled + self._batches.dropped
 
     def statistics(self) -> SignalStatistics:
         """Return the counts so far."""

@@ -102,6 +102,12 @@ class Sender:
         if not self._thread.is_alive():
             self._transport.close()
 
+    @property
+    def settled(self) -> int:
+        """Items that were delivered or given up, ever: a sum of ``statistics``, without its cost."""
+        counts = self._counts
+        return counts.exported + counts.rejected + counts.refused.total() + self._spool.dropped_items
+
     def statistics(self) -> SenderStatistics:
         """Return the counts so far."""
         dropped = dict(self._counts.refused)

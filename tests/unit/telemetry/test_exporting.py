@@ -121,7 +121,7 @@ def test_unsampled_exchange_is_counted_and_its_findings_are_told(telemetry_to, c
     assert telemetry.shutdown(10)
     assert collector.spans() == []
     assert [event.event_name for event in collector.log_records()] == ["qtap.sensitive_data.found"]
-    assert telemetry.statistics().spans_unsampled == 1
+    assert telemetry.statistics().spans_unsampled == telemetry.settled_spans == 1
 
 
 def test_connection_events_and_losses(telemetry_to, collector, connection):
@@ -226,6 +226,7 @@ def test_none_exports_nothing(telemetry_to, collector, record, connection, uploa
     assert telemetry.shutdown(1)
     assert collector.received == []
     assert dict(telemetry.statistics().signals) == {}
+    assert telemetry.settled_spans is None
     assert telemetry.is_running
     assert telemetry.healthy
 

@@ -86,6 +86,7 @@ def test_every_item_is_counted_once(collector):
     statistics = pipeline.statistics()
     assert (statistics.queued, statistics.exported) == (3, 1)
     assert dict(statistics.dropped) == {"queue_full": 2, "400": 2}
+    assert pipeline.settled == 5
 
 
 def test_shutdown_without_a_collector_ends_at_its_deadline(collector_factory):
@@ -97,6 +98,7 @@ def test_shutdown_without_a_collector_ends_at_its_deadline(collector_factory):
     assert not pipeline.shutdown(soon(0.3))
     statistics = pipeline.statistics()
     assert dict(statistics.dropped) == {"shutdown": 1}
+    assert pipeline.settled == 1
     assert not statistics.healthy
     assert statistics.last_error == "connection_error"
 
