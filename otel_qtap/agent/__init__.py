@@ -9,6 +9,7 @@ assembly    Settings to rooms
 watcher     which library files are probed, and which processes are known
 workloads   process facts, joined to connections as they arrive
 health      /livez, /readyz, /metrics
+capabilities  which the agent uses, and for what
 privileges  giving them up for good
 recorder    stands in the pipeline's place and writes raw kernel records to a file
 replay      a recording through the same chain, without a kernel

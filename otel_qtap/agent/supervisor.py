@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+from otel_qtap.agent.capabilities import effective_capabilities, missing_needs
 from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.health import listen
 from otel_qtap.agent.ledger import Ledger
@@ -75,6 +76,13 @@ def _require_privileges() -> None:
         raise PrivilegeError(
             "capturing needs root (to load BPF programs and to read other processes' maps): run it with "
             "sudo, or see `otel-qtap doctor` for what is missing"
+        )
+    missing = [need for need in missing_needs(effective_capabilities(), kernel_release()) if need.required]
+    if missing:
+        lacks = "; ".join(f"{' or '.join(need.capabilities)}, which {need.purpose}" for need in missing)
+        raise PrivilegeError(
+            f"root lacks capabilities here: {lacks}. Grant them (a container: --cap-add or --privileged), "
+            "and see `otel-qtap doctor`"
         )
 
 

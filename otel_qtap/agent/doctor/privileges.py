@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who the agent would run as, and what the kernel would let it do (capabilities(7))."""
 
-from typing import NamedTuple
-
+from otel_qtap.agent.capabilities import effective_capabilities, missing_needs
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, warn
 
@@ -13,44 +12,6 @@ _RUN_AS_ROOT = (
     "Run as root (sudo otel-qtap ...); in a container: --privileged --pid=host, or in Kubernetes "
     "securityContext.privileged and hostPID."
 )
-
-_BITS = {
-    "CAP_CHOWN": 0,
-    "CAP_DAC_READ_SEARCH": 2,
-    "CAP_KILL": 5,
-    "CAP_SETGID": 6,
-    "CAP_SETUID": 7,
-    "CAP_SYS_PTRACE": 19,
-    "CAP_SYS_ADMIN": 21,
-    "CAP_SYS_RESOURCE": 24,
-    "CAP_PERFMON": 38,
-    "CAP_BPF": 39,
-    "CAP_CHECKPOINT_RESTORE": 40,
-}
-
-
-class _Need(NamedTuple):
-    """Any one of ``capabilities`` satisfies it."""
-
-    capabilities: tuple[str, ...]
-    required: bool
-    purpose: str
-
-
-_NEEDS = (
-    _Need(("CAP_BPF", "CAP_SYS_ADMIN"), True, "loads BPF programs"),
-    _Need(("CAP_PERFMON", "CAP_SYS_ADMIN"), True, "attaches probes"),
-    _Need(("CAP_SETUID",), True, "gives up root in the process that parses what was captured"),
-    _Need(("CAP_SETGID",), True, "gives up root in the process that parses what was captured"),
-    _Need(("CAP_CHOWN",), False, "gives the agent's directories to the account without privileges"),
-    _Need(("CAP_KILL",), False, "ends a process of that account that hangs"),
-    _Need(("CAP_SYS_PTRACE",), False, "sees the processes of other users"),
-    _Need(("CAP_DAC_READ_SEARCH",), False, "reads executables and libraries whatever their mode"),
-    _Need(
-        ("CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN"), False, "opens libraries that were deleted or upgraded"
-    ),
-)
-_LOCKED_MEMORY = _Need(("CAP_SYS_RESOURCE",), True, "locks memory for BPF maps (kernels before 5.11)")
 
 
 def user(host: Host) -> Outcome:
@@ -81,9 +42,7 @@ def user_namespace(host: Host) -> Outcome:
 
 def capabilities(host: Host) -> Outcome:
     """The effective capabilities against what the agent uses."""
-    held = int(_status(host, "CapEff"), 16)
-    needs = _NEEDS if host.kernel >= (5, 11) else (*_NEEDS, _LOCKED_MEMORY)
-    missing = [need for need in needs if not any(held >> _BITS[name] & 1 for name in need.capabilities)]
+    missing = missing_needs(effective_capabilities(host.proc / "self/status"), host.kernel)
     if not missing:
         return ok("all that the agent uses")
     required = any(need.required for need in missing)
