@@ -31,6 +31,10 @@ from otel_qtap.model.exchange import AttributeValue
 from otel_qtap.model.identity import Endpoint, Role
 
 COMPRESSION_LEVEL = 1
+SMALL_RECORD_BYTES = 1024
+"""Below, level 0 (ISA-L's fixed code tables): making tables for one record costs 5 µs whatever its size.
+A request without a body, 740 bytes with its WARC fields, takes 640 bytes in place of 470 and 1.6 µs in
+place of 6.2; of an exchange of 1 KiB that is a ninth more to store."""
 RECORD_END = b"\r\n\r\n"
 _EMPTY_SHA256 = sha256(b"").hexdigest()
 _TRUNCATED = {"length": "length", "disconnect": "disconnect", "gap": "unspecified"}
@@ -159,7 +163,8 @@ def _record(record_type: str, record_id: str, shared: str, payload: ClearedPaylo
 
 
 def _member(record: bytes) -> bytes:
-    member: bytes = compress(record, COMPRESSION_LEVEL, COMP_GZIP)
+    level = COMPRESSION_LEVEL if len(record) >= SMALL_RECORD_BYTES else 0
+    member: bytes = compress(record, level, COMP_GZIP)
     return member
 
 

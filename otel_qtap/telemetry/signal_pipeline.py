@@ -205,7 +205,7 @@ class SignalPipeline:
 
     @property
     def settled(self) -> int:
-        """Items that were delivered or given up, ever: ``exported + rejected + dropped`` of ``statistics``."""
+        """Items that were delivered or given up, ever: what ``statistics`` exported, rejected and dropped."""
         return self._outlet.settled + self._batches.dropped
 
     def statistics(self) -> SignalStatistics:
