@@ -19,7 +19,6 @@ from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.correlation.correlator import Correlator
 from otel_qtap.model.classified import ClassifiedExchange
 from otel_qtap.model.events import (
-    ConnectionClosed,
     ConnectionObserved,
     DataCaptured,
     HandshakeCompleted,
@@ -33,6 +32,9 @@ from otel_qtap.model.stream import ConnectionEnded, StreamEvent
 from otel_qtap.protocols.dispatch import Dispatcher
 from otel_qtap.reassembly.tracker import ConnectionTracker
 
+MAX_CONTEXTS = 65_536
+_FORGOTTEN = frozenset({"idle", "evicted"})
+"""Why reassembly forgets a connection that is still there."""
 FACTS_WAIT_NS = 250_000_000
 """How long an exchange waits for the facts of its process."""
 BATCH_EXCHANGES = 64
@@ -121,7 +123,6 @@ class Chain:
         self._contexts: dict[ConnectionId, ConnectionContext] = {}
         # Whether a connection's process is allowed, where its facts have come.
         self._verdicts: dict[ConnectionId, bool] = {}
-        self._totals: dict[ConnectionId, ConnectionClosed] = {}
         self._waiting: dict[ProcessKey, tuple[int, list[Exchange | _Closed | _Handshake]]] = {}
         self._batch: list[Exchange] = []
         self._batch_bytes = 0
@@ -143,21 +144,18 @@ class Chain:
     def _receive_control(self, event: KernelEvent) -> None:
         if isinstance(event, ConnectionObserved):
             context = self._workloads.context(event)
+            if len(self._contexts) >= MAX_CONTEXTS:  # only connections whose end was lost stay so long
+                self._contexts.pop(next(iter(self._contexts)))
             self._contexts[event.connection] = context
             self._dispatcher.observe(context)
-        elif isinstance(event, HandshakeCompleted):
-            if context_or_none := self._contexts.get(event.connection):
-                self._deliver(_Handshake(context_or_none, event.started_ns, event.timestamp_ns))
-        elif isinstance(event, ConnectionClosed):
-            self._totals[event.connection] = event
+        elif isinstance(event, HandshakeCompleted) and (known := self._contexts.get(event.connection)):
+            self._deliver(_Handshake(known, event.started_ns, event.timestamp_ns))
         for stream_event in self._tracker.receive(event):
             self._follow(stream_event)
-        if isinstance(event, ConnectionClosed):
-            # A connection that carried nothing never reached the tracker.
-            self._end(event.connection, event.timestamp_ns, event.reason)
-        elif isinstance(event, ProcessExited):
+        if isinstance(event, ProcessExited):
+            # Connections that carried nothing never reached the tracker.
             for connection in [c for c in self._contexts if c.process == event.process]:
-                self._end(connection, event.timestamp_ns, "process_exit")
+                self._end(ConnectionEnded(connection, event.timestamp_ns, "process_exit"))
 
     def _follow(self, event: StreamEvent) -> None:
         exchanges = self._dispatcher.receive(event)
@@ -168,14 +166,26 @@ class Chain:
                 else:
                     self._deliver(exchange)
         if type(event) is ConnectionEnded:
-            self._end(event.connection, event.timestamp_ns, event.reason)
+            self._end(event)
 
-    def _end(self, connection: ConnectionId, timestamp_ns: int, reason: str) -> None:
-        context = self._contexts.pop(connection, None)
-        totals = self._totals.pop(connection, None)
-        if context is not None:
-            egress, ingress = (totals.egress_position, totals.ingress_position) if totals else (0, 0)
-            self._deliver(_Closed(context, timestamp_ns, reason, egress, ingress))
+    def _end(self, event: ConnectionEnded) -> None:
+        connection = event.connection
+        if event.reason in _FORGOTTEN:
+            # It lives on in its process: what it carries next begins a conversation anew.
+            if context := self._contexts.get(connection):
+                self._dispatcher.observe(context)
+            return
+        context_or_none = self._contexts.pop(connection, None)
+        if context_or_none is not None:
+            self._deliver(
+                _Closed(
+                    context_or_none,
+                    event.timestamp_ns,
+                    event.reason,
+                    event.egress_position,
+                    event.ingress_position,
+                )
+            )
             self._verdicts.pop(connection, None)
 
     def _deliver(self, item: Exchange | _Closed | _Handshake) -> None:

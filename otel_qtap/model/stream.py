@@ -51,6 +51,9 @@ class ConnectionEnded:
     connection: ConnectionId
     timestamp_ns: int
     reason: str
+    egress_position: int = 0
+    ingress_position: int = 0
+    """Bytes that went by in all, as far as is known."""
 
 
 StreamEvent = BytesReceived | GapDetected | DirectionEnded | ConnectionEnded

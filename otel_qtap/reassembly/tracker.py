@@ -234,7 +234,15 @@ class ConnectionTracker:
         elif connection not in self._recently_ended:
             # Nothing is known of it here, but others may keep something under this id.
             self._remember_end(connection, event.reason)
-            out.append(ConnectionEnded(connection, event.timestamp_ns, event.reason))
+            out.append(
+                ConnectionEnded(
+                    connection,
+                    event.timestamp_ns,
+                    event.reason,
+                    event.egress_position,
+                    event.ingress_position,
+                )
+            )
 
     def _settle(self, tracked: _Tracked, out: list[StreamEvent]) -> None:
         """Say the pending ends whose bytes are all there; wait for the rest, or open the fast path."""
@@ -323,7 +331,8 @@ class ConnectionTracker:
             self._remember_end(connection, reason)
         else:
             self._ended[reason] = self._ended.get(reason, 0) + 1
-        out.append(ConnectionEnded(connection, now_ns, reason))
+        egress, ingress = (max(position, 0) for position in buffer.expected)
+        out.append(ConnectionEnded(connection, now_ns, reason, egress, ingress))
 
     def _remember_end(self, connection: ConnectionId, reason: str) -> None:
         self._ended[reason] = self._ended.get(reason, 0) + 1

@@ -73,7 +73,7 @@ class Exported:
 class Agent:
     """A chain that is fed with records of the rings."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracker: ConnectionTracker | None = None) -> None:
         log: list[str] = []
         self.log = log
         self.store = Store(log)
@@ -83,7 +83,7 @@ class Agent:
         self.chain = Chain(
             now_ns=START_NS,
             workloads=self.workloads,
-            tracker=ConnectionTracker(),
+            tracker=tracker or ConnectionTracker(),
             dispatcher=Dispatcher(new_protocols(HttpOptions())),
             correlator=Correlator(
                 propagators=["tracecontext"],
@@ -214,3 +214,27 @@ def test_what_is_open_when_the_agent_stops_is_exported(agent: Agent) -> None:
     agent.chain.finish(START_NS + 1)
     assert sorted(agent.services) == ["nginx", "web"]
     assert agent.chain.open_connections == 0
+
+
+def test_what_is_open_when_the_agent_stops_ends_with_its_totals(agent: Agent) -> None:
+    connection = KernelConnection(1)
+    agent.learn(connection, "web")
+    agent.receive(*exchange(connection, b"abc"))
+    agent.chain.finish(START_NS + 1)
+
+    [(_, egress, ingress)] = agent.exported.closed
+    assert egress == len(RESPONSE)
+    assert ingress == connection.positions[Direction.INGRESS] > 0
+
+
+def test_a_connection_that_was_idle_for_long_is_captured_again() -> None:
+    agent = Agent(ConnectionTracker(idle_ns=1000))
+    connection = KernelConnection(1)
+    agent.learn(connection, "web")
+    agent.receive(*exchange(connection))
+    agent.chain.tick(START_NS + 10**12)
+    assert agent.exported.closed == [], "the connection is still there"
+    agent.receive(*exchange(connection, b"later"))
+
+    assert agent.services == ["web", "web"]
+    assert agent.exported.records[1].incomplete == ()

@@ -136,7 +136,7 @@ def test_close_with_everything_there_ends_at_once():
     tracker = ConnectionTracker()
     tracker.receive(data(A, 0, b"ab"))
     (end,) = tracker.receive(closed(A, 2, 0, at=7))
-    assert end == ConnectionEnded(A, 7, "ssl_free")
+    assert end == ConnectionEnded(A, 7, "ssl_free", 2, 0)
 
 
 def test_close_waits_for_bytes_on_their_way():
@@ -221,7 +221,7 @@ def test_idle_connections_end_and_may_come_back():
     tracker.receive(data(A, 0, b"a", at=0))
     tracker.receive(data(B, 0, b"a", at=500))
     assert tracker.tick(1000) == []
-    assert tracker.tick(1001) == [ConnectionEnded(A, 1001, "idle")]
+    assert tracker.tick(1001) == [ConnectionEnded(A, 1001, "idle", 1, 0)]
     (event,) = tracker.receive(data(A, 1, b"b", at=2000))
     assert isinstance(event, BytesReceived)
     assert event.position == 1
@@ -233,7 +233,7 @@ def test_the_longest_idle_connection_makes_room():
     tracker.receive(data(B, 0, b"a"))
     tracker.receive(data(A, 1, b"b"))
     out = tracker.receive(data(ConnectionId(11, 1, 0xC, 0), 0, b"a", at=3))
-    assert out[0] == ConnectionEnded(B, 3, "evicted")
+    assert out[0] == ConnectionEnded(B, 3, "evicted", 1, 0)
     assert tracker.statistics().ended == {"evicted": 1}
 
 
