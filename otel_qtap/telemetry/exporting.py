@@ -80,7 +80,7 @@ class Telemetry:
         span_limits = span_limits or SpanLimits()
         self.clock = clock or UnixClock()
         """From CLOCK_BOOTTIME to Unix time, for all who must agree with the spans."""
-        workloads = Workloads(host)
+        workloads = Workloads(host, self.clock)
         self._resource = agent_resource(agent, host)
         scope = instrumentation_scope(names.SCOPE_PREFIX + names.AGENT_SCOPE, __version__)
         self._agent_group = Group(resource_message(self._resource), scope, names.SCHEMA_URL)

@@ -34,6 +34,8 @@ TELEMETRY_DISTRO_VERSION: Final = "telemetry.distro.version"
 
 # Process, on spans
 PROCESS_PID: Final = "process.pid"
+PROCESS_CREATION_TIME: Final = "process.creation.time"
+PROCESS_COMMAND: Final = "process.command"
 PROCESS_EXECUTABLE_NAME: Final = "process.executable.name"
 PROCESS_EXECUTABLE_PATH: Final = "process.executable.path"
 PROCESS_USER_ID: Final = "process.user.id"

@@ -129,6 +129,13 @@ SPAN_ATTRIBUTES = (
     ),
     Attribute(names.TLS_LIBRARY, "string", "exchanges", "TLS library whose calls were observed: `openssl`."),
     Attribute(names.PROCESS_PID, "int", "exchanges", "Process id of the workload."),
+    Attribute(
+        names.PROCESS_CREATION_TIME,
+        "string",
+        "exchanges; if known",
+        "When it started (ISO 8601, to 10 ms); with its id this names a process for ever.",
+    ),
+    Attribute(names.PROCESS_COMMAND, "string", "exchanges; if known", "The kernel's short name of it."),
     Attribute(names.PROCESS_EXECUTABLE_NAME, "string", "exchanges; if known", "File name of its executable."),
     Attribute(names.PROCESS_EXECUTABLE_PATH, "string", "exchanges; if known", "Path of its executable."),
     Attribute(names.PROCESS_USER_ID, "int", "exchanges; if known", "User id of the process."),

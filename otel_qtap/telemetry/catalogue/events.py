@@ -7,6 +7,8 @@ from otel_qtap.telemetry.catalogue.types import DescribedEvent
 
 _CONNECTION = (
     names.PROCESS_PID,
+    names.PROCESS_CREATION_TIME,
+    names.PROCESS_COMMAND,
     names.PROCESS_EXECUTABLE_NAME,
     names.PROCESS_EXECUTABLE_PATH,
     names.PROCESS_USER_ID,

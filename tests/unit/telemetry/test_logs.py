@@ -25,11 +25,12 @@ def events():
 
 
 def encoder(limits=None):
+    clock = UnixClock(boottime_ns=lambda: 0, unix_ns=lambda: OFFSET)
     return LogEncoder(
         limits=limits or AttributeLimits(),
-        workloads=Workloads(HostIdentity()),
+        workloads=Workloads(HostIdentity(), clock),
         agent=AGENT,
-        clock=UnixClock(boottime_ns=lambda: 0, unix_ns=lambda: OFFSET),
+        clock=clock,
     )
 
 
@@ -55,6 +56,8 @@ def test_handshake(events, connection):
     assert (record.trace_id, record.span_id) == (b"", b"")
     assert attributes(record) == {
         "process.pid": 1234,
+        "process.creation.time": "2023-11-14T22:13:20.00Z",
+        "process.command": "python3",
         "process.executable.name": "python3.11",
         "process.executable.path": "/usr/bin/python3.11",
         "process.user.id": 1000,
@@ -156,5 +159,5 @@ def test_limits_of_log_records_apply(connection):
     events = encoder(AttributeLimits(count=3, value_length=4))
     record = parsed(events.handshake(connection(), 0, 1)[1])
     assert len(record.attributes) == 3
-    assert record.dropped_attributes_count == 11
+    assert record.dropped_attributes_count == 13
     assert attributes(record)["process.executable.name"] == "pyth"

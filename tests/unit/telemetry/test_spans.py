@@ -22,7 +22,7 @@ TRACE, PARENT = b"\x01" * 16, b"\x03" * 8
 
 
 def encoder(limits=None):
-    return SpanEncoder(limits=limits or SpanLimits(), workloads=Workloads(HostIdentity()), clock=CLOCK)
+    return SpanEncoder(limits=limits or SpanLimits(), workloads=Workloads(HostIdentity(), CLOCK), clock=CLOCK)
 
 
 def parsed(message):
@@ -70,6 +70,8 @@ def test_plain_exchange(record):
         "http.request.method": "GET",
         "http.response.status_code": 200,
         "process.pid": 1234,
+        "process.creation.time": "2023-11-14T22:13:20.00Z",
+        "process.command": "python3",
         "process.executable.name": "python3.11",
         "process.executable.path": "/usr/bin/python3.11",
         "process.user.id": 1000,
