@@ -156,8 +156,8 @@ def test_lost_data(events):
 
 
 def test_limits_of_log_records_apply(connection):
-    events = encoder(AttributeLimits(count=3, value_length=4))
+    events = encoder(AttributeLimits(count=4, value_length=4))
     record = parsed(events.handshake(connection(), 0, 1)[1])
-    assert len(record.attributes) == 3
-    assert record.dropped_attributes_count == 13
+    assert len(record.attributes) == 4
+    assert record.dropped_attributes_count == 12
     assert attributes(record)["process.executable.name"] == "pyth"
