@@ -78,6 +78,10 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 	size = result;
 	if (count != QTAP_COUNT_RC && bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer))
 		return 0;
+	if (size > QTAP_MAX_CALL_BYTES) { // what a process says of itself must not run our sums over
+		qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, 0);
+		return 0;
+	}
 	state = qtap_find_or_begin(thread, call.handle, cookie);
 	if (state && call.socket && call.socket != state->socket)
 		state = qtap_bind(state, &call, cookie);

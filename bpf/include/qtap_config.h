@@ -19,3 +19,4 @@
 #endif
 
 #define QTAP_CHUNK_BYTES 65536
+#define QTAP_MAX_CALL_BYTES (1ULL << 32) // no library moves more in one call
