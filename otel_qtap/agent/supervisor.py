@@ -113,10 +113,9 @@ class Supervisor:
     def run(self) -> int:
         """Start everything, watch over it, stop it."""
         waker = self._catch_signals()
-        offsets = kernel_offsets()
         loading = Loading(
             interpreter=str(self._settings.capture.python),
-            offsets=offsets,
+            offsets=kernel_offsets,
             attach=self._attach_mode(),
             data_ring_bytes=self._settings.capture.effective_ring_bytes(),
         )

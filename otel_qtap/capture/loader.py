@@ -7,14 +7,14 @@ library and bcc only, and imports nothing of this package:
     python3 -I loader.py SOCKET_FD
 
 The socket carries one JSON request and one JSON answer:
-    request  {"source", "kernel_headers", "flags": [...], "attach": "multi" | "perf"}
+    request  {"source", "flags": [...], "attach": "multi" | "perf"}
     answer   {"programs": [...], "maps": [...]} with their descriptors, in that order, or {"error": text}
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 import socket
 import sys
@@ -45,8 +45,7 @@ def flatten(path: Path, seen: set[Path] | None = None) -> str:
 
 def load(request: dict[str, Any]) -> tuple[object, dict[str, int], dict[str, int]]:
     """Compile and load everything; returns the module, {name: program fd} and {name: map fd}."""
-    os.environ["BCC_KERNEL_SOURCE"] = request["kernel_headers"]
-    from bcc import BPF, lib  # noqa: PLC0415 - BCC reads its environment when it is imported
+    from bcc import BPF, lib  # noqa: PLC0415 - where its absence can be told
 
     flags = list(request["flags"])
     multi = request["attach"] == "multi"
@@ -72,6 +71,8 @@ def load(request: dict[str, Any]) -> tuple[object, dict[str, int], dict[str, int
 def main() -> int:
     """Serve one request on the inherited socket."""
     connection = socket.socket(fileno=int(sys.argv[1]))
+    with contextlib.suppress(ImportError):  # told when it is needed: below
+        import bcc  # noqa: F401, PLC0415 - meanwhile the other side works out what to ask for
     request = json.loads(connection.recv(65536))
     try:
         module, programs, maps = load(request)

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,27 +45,27 @@ class KernelSession:
 
 
 class Loading:
-    """A loader at work. Start it early, collect it when its result is needed."""
+    """A loader at work. Start it early, collect it when its result is needed.
+
+    ``offsets`` finds out where this kernel keeps what the programs read (-D flags); it runs while the
+    loader's interpreter starts.
+    """
 
     CONTROL_RING_BYTES = 128 * PAGE_BYTES
     PROCESS_RING_BYTES = 16 * PAGE_BYTES
 
     def __init__(
-        self, *, interpreter: str, offsets: Mapping[str, int], attach: str, data_ring_bytes: int
+        self,
+        *,
+        interpreter: str,
+        offsets: Callable[[], Mapping[str, int]],
+        attach: str,
+        data_ring_bytes: int,
     ) -> None:
         self._attach = attach
         self._interpreter = interpreter
         self._data_ring_bytes = data_ring_bytes
-        flags = [f"-D{name}={value}" for name, value in offsets.items()]
-        flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
-        flags.append(f"-DQTAP_MAX_CALL_CHUNKS={max(data_ring_bytes // 65536, 1)}")
         directory = bpf_directory()
-        request = {
-            "source": str(directory / "qtap.c"),
-            "kernel_headers": str(directory / "kernel"),
-            "flags": flags,
-            "attach": attach,
-        }
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A file, because nobody reads along: what the verifier has to say could fill a pipe and block it.
         self._output = os.fdopen(os.memfd_create("loader"), "r+b")
@@ -76,6 +76,7 @@ class Loading:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
+                env={**os.environ, "BCC_KERNEL_SOURCE": str(directory / "kernel")},
                 process_group=0,  # Ctrl-C is for us: we stop in order
             )
         except OSError as error:
@@ -87,6 +88,17 @@ class Loading:
             ) from error
         finally:
             theirs.close()
+        try:
+            flags = [f"-D{name}={value}" for name, value in offsets().items()]
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            self._socket.close()
+            self._output.close()
+            raise
+        flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
+        flags.append(f"-DQTAP_MAX_CALL_CHUNKS={max(data_ring_bytes // 65536, 1)}")
+        request = {"source": str(directory / "qtap.c"), "flags": flags, "attach": attach}
         with contextlib.suppress(OSError):  # it ended already: result() tells how
             self._socket.send(json.dumps(request).encode())
 

@@ -78,7 +78,7 @@ class Tap:
 
 def new_session(attach: str) -> KernelSession:
     return Loading(
-        interpreter="/usr/bin/python3", offsets=kernel_offsets(), attach=attach, data_ring_bytes=64 << 20
+        interpreter="/usr/bin/python3", offsets=kernel_offsets, attach=attach, data_ring_bytes=64 << 20
     ).result()
 
 

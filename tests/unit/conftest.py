@@ -17,7 +17,7 @@ def kernel_session(request: pytest.FixtureRequest) -> Iterator[KernelSession]:
         pytest.skip("loading BPF programs takes root")
     session = Loading(
         interpreter="/usr/bin/python3",
-        offsets=kernel_offsets(),
+        offsets=kernel_offsets,
         attach=request.param,
         data_ring_bytes=1 << 20,
     ).result()

@@ -53,7 +53,7 @@ def programs(host: Host) -> Outcome:
     try:
         session = Loading(
             interpreter=str(host.settings.capture.python),
-            offsets=kernel_offsets(host.sys / "kernel/btf/vmlinux"),
+            offsets=lambda: kernel_offsets(host.sys / "kernel/btf/vmlinux"),
             attach=wanted,
             data_ring_bytes=_RING_BYTES,
         ).result()

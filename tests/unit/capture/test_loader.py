@@ -22,6 +22,7 @@ def ask(request: dict[str, Any]) -> tuple[int, dict[str, Any], list[int]]:
         pass_fds=[theirs.fileno()],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, "BCC_KERNEL_SOURCE": str(bpf_directory() / "kernel")},
     )
     theirs.close()
     ours.send(json.dumps(request).encode())
@@ -31,8 +32,7 @@ def ask(request: dict[str, Any]) -> tuple[int, dict[str, Any], list[int]]:
 
 
 def request(source: Path) -> dict[str, Any]:
-    headers = str(bpf_directory() / "kernel")
-    return {"source": str(source), "kernel_headers": headers, "flags": [], "attach": "multi"}
+    return {"source": str(source), "flags": [], "attach": "multi"}
 
 
 @pytest.mark.bpf

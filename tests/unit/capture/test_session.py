@@ -30,7 +30,7 @@ def interpreter(directory: Path, script: str) -> str:
 
 
 def loading(program: str) -> Loading:
-    return Loading(interpreter=program, offsets={"OFF_X": 8}, attach="multi", data_ring_bytes=1 << 20)
+    return Loading(interpreter=program, offsets=lambda: {"OFF_X": 8}, attach="multi", data_ring_bytes=1 << 20)
 
 
 def test_an_interpreter_that_is_not_there_is_named_with_its_variable() -> None:
