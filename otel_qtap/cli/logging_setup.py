@@ -49,7 +49,14 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         exception = _exception_type(record)
         tail = f" ({exception})" if exception else ""
-        return f"{_time(record)} {_level(record):5} {record.name} {record.getMessage()}{tail}"
+        return f"{_time(record)} {_level(record):5} {record.name} {_printable(record.getMessage())}{tail}"
+
+
+def _printable(message: str) -> str:
+    """Control characters escaped: a message may name a file of a process that would write on a terminal."""
+    if message.isprintable():
+        return message
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 class _JsonFormatter(logging.Formatter):

@@ -75,3 +75,17 @@ def test_setting_up_again_replaces() -> None:
     logging.getLogger("otel_qtap").info("once")
 
     assert (first.getvalue(), second.getvalue().count("once")) == ("", 1)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_names_that_others_chose_write_nothing_on_the_terminal(form: str) -> None:
+    stream = io.StringIO()
+    set_up_logging("info", form, stream)  # type: ignore[arg-type]
+
+    logging.getLogger("otel_qtap.agent").warning(
+        "probing %s", "/tmp/libssl\x1b]0;owned\x07\n2026 error forged.so é"
+    )
+
+    assert stream.getvalue().count("\n") == 1
+    assert not set(stream.getvalue()[:-1]) & {"\x1b", "\x07", "\n"}
+    assert "é" in stream.getvalue()
