@@ -20,3 +20,4 @@
 
 #define QTAP_CHUNK_BYTES 65536
 #define QTAP_MAX_CALL_BYTES (1ULL << 32) // no library moves more in one call
+#define QTAP_WAKE_BYTES (4 << 20) // a power of two

@@ -177,7 +177,11 @@ QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_c
 	struct qtap_connection_key key = {};
 	struct qtap_fd_key fd_key = {};
 	u64 socket = call->socket;
+	u16 family = 0;
 
+	// Another thread may have closed it since the syscall: then nothing is said of it.
+	if (qtap_tcp_socket(call->fd, &family) != socket)
+		return state;
 	key.handle = call->handle;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	// A handshake on another socket is another conversation; elsewhere, and in the first handshake, it is

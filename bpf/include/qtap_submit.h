@@ -19,10 +19,16 @@ struct qtap_run {
 	u32 direction;
 };
 
+QTAP_INLINE u64 qtap_wake_flag(u64 position, u64 size)
+{
+	return (position ^ (position + size)) >= QTAP_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 // Intended: event = reserve(header + length); copy length bytes. Hence the size classes; and the copy's
 // length must be bounded where the verifier sees it, hence the asm barrier, which stops the compiler from
 // dropping a check that it has proved already. A buffer that cannot be read leaves `captured` 0, which the
-// reader counts. Nothing wakes the reader: it comes every few milliseconds. Yields whether there was room.
+// reader counts. The reader comes by itself every few dozen milliseconds: a wake-up costs the target 13 us, so
+// only a flood wakes it, once per QTAP_WAKE_BYTES of a stream. Yields whether there was room.
 #define QTAP_SUBMIT(CLASS, SIZE)                                                               \
 	({                                                                                     \
 		struct qtap_data_event *_event = qtap_reserve_##CLASS();                       \
@@ -41,7 +47,7 @@ struct qtap_run {
 			_event->connection = state->connection;                                \
 			if (bpf_probe_read_user(_event->data, _length, (void *)run->buffer))   \
 				_event->captured = 0;                                          \
-			bpf_ringbuf_submit(_event, BPF_RB_NO_WAKEUP);                          \
+			bpf_ringbuf_submit(_event, qtap_wake_flag(run->position, SIZE));       \
 		}                                                                              \
 		_event != NULL;                                                                \
 	})

@@ -2,6 +2,7 @@
 """A recording through the same chain, without a kernel and without a privilege."""
 
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -65,7 +66,10 @@ def _hand_over(rooms: Rooms, decoder: Decoder, now_ns: int) -> int:
     """Feed the chain what was decoded; time is what the events say."""
     events, decoder.events = decoder.events, []
     if events:
-        rooms.chain.receive(events)
-        now_ns = max(now_ns, events[-1].timestamp_ns)
-        rooms.chain.tick(now_ns)
+        try:
+            rooms.chain.receive(events)
+            now_ns = max(now_ns, events[-1].timestamp_ns)
+            rooms.chain.tick(now_ns)
+        except struct.error:
+            raise RecordingError("the recording holds numbers that no kernel writes") from None
     return now_ns

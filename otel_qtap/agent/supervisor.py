@@ -246,7 +246,7 @@ class Supervisor:
             selector.register(waker, selectors.EVENT_READ)
             selector.register(self._session.maps["process_ring"], selectors.EVENT_READ)
             while True:
-                selector.select(timeout=0.05 if watcher.wants_attention else 0.5)
+                selector.select(timeout=0.05 if watcher.wants_attention or self._restart_at else 1.0)
                 with contextlib.suppress(BlockingIOError):
                     waker.recv(4096)
                 while self._signals:

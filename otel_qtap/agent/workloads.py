@@ -8,7 +8,7 @@ first gets what its own event tells (command, user) until the facts are here.
 from collections.abc import Callable
 
 from otel_qtap.model.events import ConnectionObserved
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts, ProcessId
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts
 
 NS_PER_TICK = 10_000_000
 """/proc tells start times in 1/100 s (USER_HZ); the kernel's events tell them exactly."""
@@ -36,10 +36,6 @@ class Workloads:
             self._known.pop(next(iter(self._known)))
         self._known[key] = (facts, allowed)
         return key
-
-    def forget(self, process: ProcessId) -> None:
-        """The process is gone."""
-        self._known.pop(process_key(*process), None)
 
     def is_known(self, key: ProcessKey) -> bool:
         """Whether the supervisor's facts have come."""
