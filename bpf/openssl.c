@@ -43,7 +43,8 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	thread->call.count_pointer = count == QTAP_COUNT_ARG5 ? arg5 : arg4;
 	thread->call.started_ns = bpf_ktime_get_boot_ns();
 	thread->call.stack_pointer = ctx->sp;
-	thread->call.socket = 0;
+	thread->call.first_fd = 0;
+	thread->call.last_fd = 0;
 	thread->call.hook = cookie & 0xff;
 	return 0;
 }
@@ -83,7 +84,7 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	}
 	state = qtap_find_or_begin(thread, call.handle, cookie);
-	if (state && call.socket && call.socket != state->socket)
+	if (state && call.first_fd)
 		state = qtap_bind(state, &call, cookie);
 	if (!state) {
 		qtap_count_loss(QTAP_LOST_NO_STATE, size);

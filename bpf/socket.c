@@ -4,19 +4,16 @@
 // For all of read, write, readv, writev, recvfrom, sendto, recvmsg and sendmsg: the descriptor comes first.
 int qtap_sys_enter_io(struct qtap_sys_enter *ctx)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid(), socket;
+	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct qtap_thread *thread = threads.lookup(&pid_tgid);
-	u32 fd = ctx->arguments[0];
-	u16 family = 0;
 
-	if (!thread || !thread->call.handle || (thread->call.socket && thread->call.fd == fd))
+	if (!thread || !thread->call.handle)
 		return 0;
-	socket = qtap_tcp_socket(fd, &family);
-	if (!socket)
-		return 0;
-	thread->call.socket = socket;
-	thread->call.fd = fd;
-	thread->call.family = family;
+	// What the descriptor is, and whether it is news, is found out when the call returns.
+	if (!thread->call.first_fd)
+		thread->call.first_fd = ctx->arguments[0] + 1;
+	else
+		thread->call.last_fd = ctx->arguments[0] + 1;
 	return 0;
 }
 

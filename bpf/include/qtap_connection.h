@@ -176,11 +176,22 @@ QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_c
 {
 	struct qtap_connection_key key = {};
 	struct qtap_fd_key fd_key = {};
-	u64 socket = call->socket;
+	u32 fd = call->first_fd - 1;
 	u16 family = 0;
+	u64 socket;
 
-	// Another thread may have closed it since the syscall: then nothing is said of it.
-	if (qtap_tcp_socket(call->fd, &family) != socket)
+	// The descriptor that is bound is still that socket: close(2) would have ended the connection. Only a
+	// handshake is looked at in any case, for an object may be used anew.
+	if (state->socket && call->hook != QTAP_HOOK_HANDSHAKE &&
+	    (fd == state->fd || call->last_fd == state->fd + 1))
+		return state;
+	// The first may have been something else: random numbers, a key log.
+	socket = qtap_tcp_socket(fd, &family);
+	if (!socket && call->last_fd) {
+		fd = call->last_fd - 1;
+		socket = qtap_tcp_socket(fd, &family);
+	}
+	if (!socket || socket == state->socket)
 		return state;
 	key.handle = call->handle;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
@@ -193,12 +204,12 @@ QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_c
 			return NULL;
 	}
 	state->socket = socket;
-	state->fd = call->fd;
-	state->connection.family = call->family;
+	state->fd = fd;
+	state->connection.family = family;
 	state->connection.peer_source = QTAP_PEER_NESTED_SYSCALL;
 	state->connection.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
 	state->connection.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
-	if (call->family == AF_INET) {
+	if (family == AF_INET) {
 		bpf_probe_read_kernel(state->connection.local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
 		bpf_probe_read_kernel(state->connection.remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
 	} else {
@@ -206,7 +217,7 @@ QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_c
 		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
 	}
 	fd_key.tgid = key.tgid;
-	fd_key.fd = call->fd;
+	fd_key.fd = fd;
 	handles_by_fd.update(&fd_key, &key.handle);
 	return state;
 }

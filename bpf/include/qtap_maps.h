@@ -46,11 +46,10 @@ struct qtap_call {
 	u64 count_pointer;
 	u64 started_ns;
 	u64 stack_pointer; // at entry
-	u64 socket;        // struct sock * that a nested syscall used, 0: none so far
-	u32 fd;
-	u16 family;
-	u8 hook;
-	u8 _pad;
+	u32 first_fd;      // descriptor plus one of the first nested read or write, 0: none so far
+	u32 last_fd;       // of the last one after it
+	u32 hook;
+	u32 _pad;
 };
 
 // What a thread is doing, and what never changes while it runs this program. Key: pid_tgid. Written in place by
