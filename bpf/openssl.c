@@ -19,15 +19,19 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	struct qtap_call_key key = {};
 	struct qtap_thread *thread;
 	u32 count = (cookie >> 8) & 0xff;
-	u64 handle = ctx->di, arg4 = ctx->cx, arg5 = ctx->r8;
+	u64 handle = ctx->di, arg4 = ctx->cx, arg5 = ctx->r8, now = bpf_ktime_get_boot_ns();
 
 	// Both are loaded here: a choice between two places in ctx becomes pointer arithmetic on it, which
 	// the verifier refuses.
 	asm volatile("" : "+r"(arg4), "+r"(arg5));
-	if (qtap_is_excluded(pid_tgid >> 32))
-		return 0;
 	thread = qtap_this_thread(pid_tgid);
 	if (!thread)
+		return 0;
+	if (now - thread->judged_ns > QTAP_VERDICT_NS) {
+		thread->judged_ns = now;
+		thread->excluded = qtap_is_excluded(pid_tgid >> 32);
+	}
+	if (thread->excluded)
 		return 0;
 	if (thread->call.handle) {
 		// One function of the library may call another that is probed too: the outer call counts.
@@ -41,7 +45,7 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	thread->call.handle = handle;
 	thread->call.buffer = ctx->si;
 	thread->call.count_pointer = count == QTAP_COUNT_ARG5 ? arg5 : arg4;
-	thread->call.started_ns = bpf_ktime_get_boot_ns();
+	thread->call.started_ns = now;
 	thread->call.stack_pointer = ctx->sp;
 	thread->call.first_fd = 0;
 	thread->call.last_fd = 0;

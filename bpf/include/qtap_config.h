@@ -21,3 +21,4 @@
 #define QTAP_CHUNK_BYTES 65536
 #define QTAP_MAX_CALL_BYTES (1ULL << 32) // no library moves more in one call
 #define QTAP_WAKE_BYTES (4 << 20) // a power of two
+#define QTAP_VERDICT_NS 50000000 // how long a thread takes the verdict on its process for granted

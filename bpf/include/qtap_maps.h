@@ -58,6 +58,8 @@ struct qtap_thread {
 	struct qtap_call call; // the innermost open call: what a nested socket syscall belongs to
 	u64 process_start_ns;
 	u64 image_ns;
+	u64 judged_ns; // when excluded_processes was last asked
+	u64 excluded;
 };
 BPF_TABLE("lru_hash", u64, struct qtap_thread, threads, 16384);
 
