@@ -27,7 +27,8 @@ _PERF_FLAG_FD_CLOEXEC = 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _call(number: int, *arguments: object) -> int:
+def call(number: int, *arguments: object) -> int:
+    """syscall(2) by its number; raises OSError."""
     result = int(_libc.syscall(ctypes.c_long(number), *arguments))
     if result < 0:
         code = ctypes.get_errno()
@@ -37,7 +38,7 @@ def _call(number: int, *arguments: object) -> int:
 
 def _bpf(command: int, attributes: bytes) -> int:
     buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
-    return _call(_SYS_BPF, ctypes.c_int(command), buffer, ctypes.c_uint(128))
+    return call(_SYS_BPF, ctypes.c_int(command), buffer, ctypes.c_uint(128))
 
 
 def map_update(map_fd: int, key: bytes, value: bytes) -> None:
@@ -91,7 +92,7 @@ def _perf_event(kind: int, config: int, config1: int, config2: int, program_fd: 
     buffer = ctypes.create_string_buffer(attributes, 128)
     flags = ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)
     # pid -1, cpu 0: a uprobe or tracepoint event with a BPF program fires on every CPU.
-    descriptor = _call(
+    descriptor = call(
         _SYS_PERF_EVENT_OPEN, buffer, ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(-1), flags
     )
     try:

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from otel_qtap.capture.syscalls import call
+
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}
 _MAP_CREATE, _PROG_LOAD, _LINK_CREATE = 0, 5, 28
 _MAP_TYPE_RINGBUF = 27
@@ -22,20 +24,13 @@ _ATTRIBUTES = 128
 _RETURN_0 = bytes.fromhex("b7000000000000009500000000000000")
 """r0 = 0; exit"""
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def _bpf(command: int, attributes: bytes) -> int:
     number = _SYS_BPF.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     buffer = ctypes.create_string_buffer(attributes, _ATTRIBUTES)
-    arguments = (ctypes.c_int(command), buffer, ctypes.c_uint(_ATTRIBUTES))
-    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
+    return call(number, ctypes.c_int(command), buffer, ctypes.c_uint(_ATTRIBUTES))
 
 
 def make_ring_buffer() -> None:

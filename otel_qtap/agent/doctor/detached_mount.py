@@ -10,28 +10,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from otel_qtap.capture.syscalls import call
+
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _CLOEXEC = 1
 _CMD_CREATE = 6
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _call(number: int, *arguments: object) -> int:
-    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
 
 
 @contextmanager
 def detached_mount(filesystem: str) -> Iterator[int]:
     """A directory descriptor of it. Raises OSError: EPERM without CAP_SYS_ADMIN, ENODEV: no such kind."""
-    context = _call(_FSOPEN, ctypes.c_char_p(filesystem.encode()), ctypes.c_uint(_CLOEXEC))
+    context = call(_FSOPEN, ctypes.c_char_p(filesystem.encode()), ctypes.c_uint(_CLOEXEC))
     try:
-        _call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_CMD_CREATE), None, None, ctypes.c_int(0))
-        mount = _call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_CLOEXEC), ctypes.c_uint(0))
+        call(_FSCONFIG, ctypes.c_int(context), ctypes.c_uint(_CMD_CREATE), None, None, ctypes.c_int(0))
+        mount = call(_FSMOUNT, ctypes.c_int(context), ctypes.c_uint(_CLOEXEC), ctypes.c_uint(0))
     finally:
         os.close(context)
     try:
