@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 # BCC compiles and loads the BPF programs. It comes from the distribution: no package index has it.
 RUN_PACKAGES := python3-bpfcc curl openssl
 # What the tests observe and build: servers, a language runtime, a compiler with OpenSSL's headers.
-TEST_PACKAGES := $(RUN_PACKAGES) nginx-light ruby gcc libc6-dev libssl-dev
+TEST_PACKAGES := $(RUN_PACKAGES) nginx-light ruby gcc libc6-dev libssl-dev \
+	podman buildah runc debootstrap
 
 # A Go toolchain builds the tests' collector and S3 server; where the machine has none, one is put into $(VENV).
 export PATH := $(PATH):$(CURDIR)/$(BIN)
