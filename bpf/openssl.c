@@ -47,8 +47,8 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	thread->call.count_pointer = count == QTAP_COUNT_ARG5 ? arg5 : arg4;
 	thread->call.started_ns = now;
 	thread->call.stack_pointer = ctx->sp;
-	thread->call.first_fd = 0;
-	thread->call.last_fd = 0;
+	thread->call.first_io = 0;
+	thread->call.last_io = 0;
 	thread->call.hook = cookie & 0xff;
 	return 0;
 }
@@ -88,7 +88,7 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	}
 	state = qtap_find_or_begin(thread, call.handle, cookie);
-	if (state && call.first_fd)
+	if (state && call.first_io)
 		state = qtap_bind(state, &call, cookie);
 	if (!state) {
 		qtap_count_loss(QTAP_LOST_NO_STATE, size);

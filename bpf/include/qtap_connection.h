@@ -175,21 +175,19 @@ QTAP_INLINE int qtap_is_used(struct qtap_state *state)
 QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_call *call, u64 cookie)
 {
 	struct qtap_connection_key key = {};
-	struct qtap_fd_key fd_key = {};
-	u32 fd = call->first_fd - 1;
+	struct qtap_io_key io_key = {};
+	u64 io = call->first_io, socket;
 	u16 family = 0;
-	u64 socket;
 
-	// The descriptor that is bound is still that socket: close(2) would have ended the connection. Only a
-	// handshake is looked at in any case, for an object may be used anew.
-	if (state->socket && call->hook != QTAP_HOOK_HANDSHAKE &&
-	    (fd == state->fd || call->last_fd == state->fd + 1))
+	// What is bound is still that socket: its end would have ended the connection. Only a handshake is
+	// looked at in any case, for an object may be used anew.
+	if (state->socket && call->hook != QTAP_HOOK_HANDSHAKE && (io == state->io || call->last_io == state->io))
 		return state;
 	// The first may have been something else: random numbers, a key log.
-	socket = qtap_tcp_socket(fd, &family);
-	if (!socket && call->last_fd) {
-		fd = call->last_fd - 1;
-		socket = qtap_tcp_socket(fd, &family);
+	socket = qtap_tcp_socket(io, &family);
+	if (!socket && call->last_io) {
+		io = call->last_io;
+		socket = qtap_tcp_socket(io, &family);
 	}
 	if (!socket || socket == state->socket)
 		return state;
@@ -204,7 +202,7 @@ QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_c
 			return NULL;
 	}
 	state->socket = socket;
-	state->fd = fd;
+	state->io = io;
 	state->connection.family = family;
 	state->connection.peer_source = QTAP_PEER_NESTED_SYSCALL;
 	state->connection.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
@@ -216,8 +214,8 @@ QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_c
 		bpf_probe_read_kernel(state->connection.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
 		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
 	}
-	fd_key.tgid = key.tgid;
-	fd_key.fd = fd;
-	handles_by_fd.update(&fd_key, &key.handle);
+	io_key.io = io;
+	io_key.tgid = QTAP_IO_TGID(key.tgid);
+	connections_by_io.update(&io_key, &key);
 	return state;
 }

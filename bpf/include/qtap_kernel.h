@@ -14,6 +14,7 @@
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define SOCK_STREAM 1
+#define SHUTDOWN_MASK 3
 #define AF_INET 2
 #define AF_INET6 10
 #define PROT_EXEC 4
@@ -52,21 +53,32 @@ QTAP_INLINE u64 qtap_file(u32 fd)
 	return qtap_read(u64, qtap_read(u64, table + OFF_FDT_FD) + 8 * (u64)fd);
 }
 
-// struct sock * of a TCP socket's descriptor, or 0. What a callback within a TLS call sends to a resolver or a
-// log daemon by UDP says nothing about the connection.
-QTAP_INLINE u64 qtap_tcp_socket(u32 fd, u16 *family)
+// What a nested socket call went to, as it was noted while it ran: the struct sock * where the kernel's socket
+// tracepoints tell it (>= 6.3), else the descriptor plus one. Yields the struct sock *, or 0.
+#ifdef QTAP_SOCKET_TRACEPOINTS
+QTAP_INLINE u64 qtap_socket(u64 io) { return io; }
+#else
+QTAP_INLINE u64 qtap_socket(u64 io)
 {
-	u64 file = qtap_file(fd), inode, socket;
+	u64 file = qtap_file(io - 1), inode;
 
 	if (!file)
 		return 0;
 	inode = qtap_read(u64, file + OFF_FILE_INODE);
 	if ((qtap_read(u16, inode + OFF_INODE_MODE) & S_IFMT) != S_IFSOCK)
 		return 0;
-	socket = qtap_read(u64, file + OFF_FILE_PRIVATE_DATA);
-	if (qtap_read(u16, socket + OFF_SOCKET_TYPE) != SOCK_STREAM)
+	return qtap_read(u64, qtap_read(u64, file + OFF_FILE_PRIVATE_DATA) + OFF_SOCKET_SK);
+}
+#endif
+
+// The same where it is a TCP socket, else 0. What a callback within a TLS call sends to a resolver or a log
+// daemon by UDP says nothing about the connection.
+QTAP_INLINE u64 qtap_tcp_socket(u64 io, u16 *family)
+{
+	u64 socket = qtap_socket(io);
+
+	if (!socket || qtap_read(u16, socket + OFF_SOCK_TYPE) != SOCK_STREAM)
 		return 0;
-	socket = qtap_read(u64, socket + OFF_SOCKET_SK);
 	*family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
 	return *family == AF_INET || *family == AF_INET6 ? socket : 0;
 }

@@ -46,8 +46,8 @@ struct qtap_call {
 	u64 count_pointer;
 	u64 started_ns;
 	u64 stack_pointer; // at entry
-	u32 first_fd;      // descriptor plus one of the first nested read or write, 0: none so far
-	u32 last_fd;       // of the last one after it
+	u64 first_io;      // what the first nested read or write went to (qtap_socket), 0: none so far
+	u64 last_io;       // the same of the last one after it
 	u32 hook;
 	u32 _pad;
 };
@@ -82,16 +82,23 @@ struct qtap_state {
 	struct qtap_connection connection;
 	u64 socket;       // struct sock *, 0 while unbound
 	u64 position[2];  // bytes that went by, per direction
-	u32 fd;
+	u64 io;           // by which that socket was found (qtap_socket)
 	u8 closed;        // kept until evicted or reused, so that a forked child can inherit
 	u8 egress_closed;
-	u8 _pad[2];
+	u8 _pad[6];
 };
 BPF_TABLE("lru_hash", struct qtap_connection_key, struct qtap_state, connections, QTAP_MAX_CONNECTIONS);
 
-// Which TLS object a socket descriptor carries, for close(2). Key: process and descriptor.
-struct qtap_fd_key {
+// Which connection a socket carries, for its end. Key: the socket; a descriptor means something only with its
+// process, a struct sock * (tgid 0) everywhere. Written when a connection is bound, removed at the socket's end.
+struct qtap_io_key {
+	u64 io;
 	u32 tgid;
-	u32 fd;
+	u32 _pad;
 };
-BPF_TABLE("lru_hash", struct qtap_fd_key, u64, handles_by_fd, QTAP_MAX_CONNECTIONS);
+#ifdef QTAP_SOCKET_TRACEPOINTS
+#define QTAP_IO_TGID(tgid) 0
+#else
+#define QTAP_IO_TGID(tgid) (tgid)
+#endif
+BPF_TABLE("lru_hash", struct qtap_io_key, struct qtap_connection_key, connections_by_io, QTAP_MAX_CONNECTIONS);

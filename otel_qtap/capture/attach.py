@@ -20,7 +20,19 @@ from otel_qtap.probes.spec import Count, Hook
 TRACING_DIRECTORIES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe/type")
 
-IO_SYSCALLS = ("read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg")
+RAW_TRACEPOINTS = {
+    "qtap_process_exit": ("sched_process_exit",),
+    "qtap_process_exec": ("sched_process_exec",),
+    "qtap_socket_io": ("sock_send_length", "sock_recv_length"),
+    "qtap_socket_state": ("inet_sock_set_state",),
+    "qtap_socket_destroy": ("tcp_destroy_sock",),
+}
+SYSCALLS = {
+    "qtap_sys_enter_mmap": ("mmap",),
+    "qtap_sys_enter_close": ("close",),
+    "qtap_sys_enter_io": ("read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg"),
+}
+"""Tracepoints of each program. Of those about sockets one set is loaded: bpf/socket.c says which and why."""
 
 
 class Site(NamedTuple):
@@ -49,36 +61,32 @@ def tracing_directory() -> Path:
 
 
 class Tracepoints:
-    """The syscall and scheduler tracepoints that bind sockets and feed discovery."""
+    """The tracepoints that bind sockets and feed discovery."""
 
     def __init__(self, session: KernelSession) -> None:
-        programs = session.programs
         events = tracing_directory() / "events" / "syscalls"
         self._held: list[int] = []
-        for event in ("exit", "exec"):
-            try:
-                self._held.append(raw_tracepoint(programs[f"qtap_process_{event}"], f"sched_process_{event}"))
-            except OSError as error:
-                self.detach()
-                raise CaptureError(
-                    f"cannot attach to the tracepoint sched_process_{event}: {error.strerror}. "
-                    "The kernel needs CONFIG_BPF_EVENTS; the agent needs CAP_PERFMON and CAP_BPF."
-                ) from error
-        wanted = [
-            ("mmap", programs["qtap_sys_enter_mmap"]),
-            ("close", programs["qtap_sys_enter_close"]),
-            *((name, programs["qtap_sys_enter_io"]) for name in IO_SYSCALLS),
-        ]
-        for name, program in wanted:
-            try:
-                number = int((events / f"sys_enter_{name}" / "id").read_text())
-                self._held.append(perf_tracepoint(program, number))
-            except OSError as error:
-                self.detach()
-                raise CaptureError(
-                    f"cannot attach to the tracepoint syscalls/sys_enter_{name}: {error.strerror}. "
-                    "The kernel needs CONFIG_FTRACE_SYSCALLS; the agent needs CAP_PERFMON and CAP_BPF."
-                ) from error
+        for program, names in RAW_TRACEPOINTS.items():
+            for name in names if program in session.programs else ():
+                try:
+                    self._held.append(raw_tracepoint(session.programs[program], name))
+                except OSError as error:
+                    self.detach()
+                    raise CaptureError(
+                        f"cannot attach to the tracepoint {name}: {error.strerror}. "
+                        "The kernel needs CONFIG_BPF_EVENTS; the agent needs CAP_PERFMON and CAP_BPF."
+                    ) from error
+        for program, names in SYSCALLS.items():
+            for name in names if program in session.programs else ():
+                try:
+                    number = int((events / f"sys_enter_{name}" / "id").read_text())
+                    self._held.append(perf_tracepoint(session.programs[program], number))
+                except OSError as error:
+                    self.detach()
+                    raise CaptureError(
+                        f"cannot attach to the tracepoint syscalls/sys_enter_{name}: {error.strerror}. "
+                        "The kernel needs CONFIG_FTRACE_SYSCALLS; the agent needs CAP_PERFMON and CAP_BPF."
+                    ) from error
 
     def detach(self) -> None:
         """Close them; the last process that holds them detaches (90 ms each)."""

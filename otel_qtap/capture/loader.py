@@ -57,7 +57,7 @@ def load(request: dict[str, Any]) -> tuple[object, dict[str, int], dict[str, int
         name = lib.bpf_function_name(module.module, index).decode()
         if name.startswith("qtap_sys_enter_"):
             function = module.load_func(name, BPF.TRACEPOINT)
-        elif name.startswith("qtap_process_"):
+        elif name.startswith(("qtap_process_", "qtap_socket_")):
             function = module.load_func(name, BPF.RAW_TRACEPOINT)
         elif multi:
             function = module.load_func(name, BPF.KPROBE, attach_type=EXPECTED_ATTACH_UPROBE_MULTI)

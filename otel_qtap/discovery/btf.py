@@ -53,7 +53,8 @@ OFFSETS: dict[str, tuple[str, str]] = {
     "OFF_DENTRY_NAME": ("dentry", "d_name.name"),
     "OFF_DENTRY_PARENT": ("dentry", "d_parent"),
     "OFF_SOCKET_SK": ("socket", "sk"),
-    "OFF_SOCKET_TYPE": ("socket", "type"),
+    "OFF_SOCK_TYPE": ("sock", "sk_type"),
+    "OFF_SOCK_SHUTDOWN": ("sock", "sk_shutdown"),
     "OFF_SOCK_DADDR": ("sock_common", "skc_daddr"),
     "OFF_SOCK_RCV_SADDR": ("sock_common", "skc_rcv_saddr"),
     "OFF_SOCK_DPORT": ("sock_common", "skc_dport"),
@@ -63,6 +64,9 @@ OFFSETS: dict[str, tuple[str, str]] = {
     "OFF_SOCK_V6_DADDR": ("sock_common", "skc_v6_daddr"),
     "OFF_SOCK_V6_RCV_SADDR": ("sock_common", "skc_v6_rcv_saddr"),
 }
+
+SOCKET_TRACEPOINTS = "QTAP_SOCKET_TRACEPOINTS"
+"""Flag of the BPF programs: the kernel tells sends and receives by socket (>= 6.3), not only by syscall."""
 
 
 class Btf:
@@ -168,7 +172,8 @@ class _Lengths(dict[int, int]):
 
 
 def kernel_offsets(path: Path = VMLINUX, wanted: Mapping[str, tuple[str, str]] = OFFSETS) -> dict[str, int]:
-    """Byte offsets by the names that bpf/ uses, for its -D flags.
+    """Byte offsets by the names that bpf/ uses, for its -D flags; and SOCKET_TRACEPOINTS, as 1, where the
+    kernel has those.
 
     ``wanted`` maps a name to a struct and a member, which may be a path through named structs
     (``d_name.name``). Raises PrivilegeError when the kernel offers no readable BTF, CaptureError
@@ -195,4 +200,6 @@ def kernel_offsets(path: Path = VMLINUX, wanted: Mapping[str, tuple[str, str]] =
             offset += step
             known = btf.members(type_id)
         offsets[name] = offset
+    if all(b"\0btf_trace_%s\0" % name in blob for name in (b"sock_send_length", b"sock_recv_length")):
+        offsets[SOCKET_TRACEPOINTS] = 1
     return offsets

@@ -14,10 +14,10 @@ from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.records import ProcessNotice, process_notice
 from otel_qtap.capture.ring import Counters, RingBuffer
 from otel_qtap.capture.session import KernelSession, Loading
-from otel_qtap.discovery.btf import kernel_offsets
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.model.events import DataCaptured, KernelEvent
 from otel_qtap.model.identity import ConnectionId, Direction
+from tests.support.old_kernel import offsets_for
 
 LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
 Event = TypeVar("Event", bound=KernelEvent)
@@ -78,7 +78,10 @@ class Tap:
 
 def new_session(attach: str) -> KernelSession:
     return Loading(
-        interpreter="/usr/bin/python3", offsets=kernel_offsets, attach=attach, data_ring_bytes=64 << 20
+        interpreter="/usr/bin/python3",
+        offsets=lambda: offsets_for(attach),
+        attach=attach,
+        data_ring_bytes=64 << 20,
     ).result()
 
 

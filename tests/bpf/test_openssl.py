@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenSSL's plaintext through real probes: every byte, both ends, the right socket, the right end."""
 
+import os
+import signal
 import struct
 import subprocess
 import sys
@@ -191,6 +193,59 @@ def test_connections_that_reuse_a_descriptor_are_told_apart(multi_tap: Tap, pki:
     expected = sorted([b"connection %d" % number for number in range(200)] * 2)
     assert sorted(multi_tap.streams(client.pid).values()) == expected
     assert sorted(multi_tap.streams(server.pid).values()) == expected
+
+
+def test_a_socket_with_two_descriptors_lives_as_long_as_one_of_them(multi_tap: Tap, pki: Pki) -> None:
+    script = """
+        tls = connect(*sys.argv[1:])
+        copy = os.dup(tls.fileno())
+        for message in b"one", b"two":
+            tls.sendall(message)
+            assert receive(tls, 3) == message
+            os.close(tls.fileno())
+            os.dup2(copy, tls.fileno())
+    """
+    with running_raw_echo(pki) as server:
+        client = start(script, server.port, pki.ca)
+        assert multi_tap.read_until_end(client) == 0
+
+    assert list(multi_tap.streams(client.pid).values()) == [b"onetwo"] * 2
+
+
+def test_closing_a_socket_that_the_peer_has_reset_ends_its_connection(multi_tap: Tap, pki: Pki) -> None:
+    script = """
+        import time
+        tls = connect(*sys.argv[1:])
+        tls.sendall(b"kept")
+        assert tls.recv(4) == b"kept"
+        print("stop", flush=True)
+        sys.stdin.readline()
+        tls.sendall(b"never read")  # so that its end is a reset
+        print("kill", flush=True)
+        while plainly_alive(tls.fileno()):
+            time.sleep(0.01)
+        os.close(tls.fileno())  # and no SSL_free
+        os.kill(os.getpid(), 9)
+    """
+    alive = """
+def plainly_alive(descriptor):
+    state = socket.socket(fileno=os.dup(descriptor)).getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    return state != 7  # TCP_CLOSE
+"""
+    with running_raw_echo(pki) as server:
+        client = start(alive + textwrap.dedent(script), server.port, pki.ca, stdin=subprocess.PIPE)
+        assert client.stdout
+        assert client.stdin
+        assert client.stdout.readline() == "stop\n"
+        os.kill(server.pid, signal.SIGSTOP)
+        client.stdin.write("\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == "kill\n"
+        os.kill(server.pid, signal.SIGKILL)
+        multi_tap.read_until_end(client)
+
+    (closed,) = multi_tap.of(ConnectionClosed, client.pid)
+    assert (closed.reason, closed.egress_position) == ("socket_closed", 14)
 
 
 def test_a_child_forked_after_the_handshake_is_captured_with_its_role(multi_tap: Tap, pki: Pki) -> None:

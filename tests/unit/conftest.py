@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from otel_qtap.capture.session import KernelSession, Loading
-from otel_qtap.discovery.btf import kernel_offsets
+from tests.support.old_kernel import offsets_for
 
 
 @pytest.fixture(scope="module", params=["multi"])
@@ -17,7 +17,7 @@ def kernel_session(request: pytest.FixtureRequest) -> Iterator[KernelSession]:
         pytest.skip("loading BPF programs takes root")
     session = Loading(
         interpreter="/usr/bin/python3",
-        offsets=kernel_offsets,
+        offsets=lambda: offsets_for(request.param),
         attach=request.param,
         data_ring_bytes=1 << 20,
     ).result()

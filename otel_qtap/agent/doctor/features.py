@@ -9,7 +9,7 @@ from otel_qtap.agent.doctor import bpf_syscalls
 from otel_qtap.agent.doctor.detached_mount import detached_mount
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, warn
-from otel_qtap.discovery.btf import kernel_offsets
+from otel_qtap.discovery.btf import OFFSETS, kernel_offsets
 from otel_qtap.errors import CaptureError, PrivilegeError
 
 _TRACEFS = ("kernel/tracing", "kernel/debug/tracing")
@@ -76,12 +76,12 @@ def btf(host: Host) -> Outcome:
     """Whether the kernel's type information says where the programs find sockets and processes."""
     place = host.sys / "kernel/btf/vmlinux"
     try:
-        offsets = kernel_offsets(place)
+        kernel_offsets(place)
     except (CaptureError, PrivilegeError) as error:
         return fail(
             str(error), remedy="Run a distribution kernel, or one built with CONFIG_DEBUG_INFO_BTF=y."
         )
-    return ok(f"{len(offsets)} of {len(offsets)} fields found in {place}")
+    return ok(f"{len(OFFSETS)} of {len(OFFSETS)} fields found in {place}")
 
 
 def tracefs(host: Host) -> Outcome:

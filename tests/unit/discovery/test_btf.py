@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_qtap.discovery.btf import OFFSETS, VMLINUX, Btf, kernel_offsets
+from otel_qtap.discovery.btf import OFFSETS, SOCKET_TRACEPOINTS, VMLINUX, Btf, kernel_offsets
 from otel_qtap.errors import CaptureError, PrivilegeError
 
 BPF = Path(__file__).parents[3] / "bpf"
@@ -119,7 +119,7 @@ def test_damaged_btf_raises_nothing_but_capture_errors(edits, cut):
 @pytest.mark.skipif(not VMLINUX.exists(), reason="this kernel offers no BTF")
 def test_the_running_kernel_has_all_that_is_asked_for():
     offsets = kernel_offsets()
-    assert offsets.keys() == OFFSETS.keys()
+    assert offsets.keys() - {SOCKET_TRACEPOINTS} == OFFSETS.keys()
     # What the layout of these structs has been since long before kernel 5.8.
     assert offsets["OFF_SOCK_DADDR"] == 0
     assert offsets["OFF_SOCK_RCV_SADDR"] == 4
@@ -127,6 +127,18 @@ def test_the_running_kernel_has_all_that_is_asked_for():
     assert offsets["OFF_MM_ARG_END"] == offsets["OFF_MM_ARG_START"] + 8
     assert offsets["OFF_FDT_MAX_FDS"] == 0
     assert offsets["OFF_INODE_MODE"] == 0
+
+
+def test_socket_tracepoints_are_used_where_the_kernel_has_both(tmp_path: Path):
+    build = Builder()
+    build.add(STRUCT, "s", members=[("m", build.add(INT, "int", size=4, tail=bytes(4)), 0)])
+    build.add(TYPEDEF, "btf_trace_sock_send_length", size=1)
+    (tmp_path / "older").write_bytes(build.blob())
+    build.add(TYPEDEF, "btf_trace_sock_recv_length", size=1)
+    (tmp_path / "newer").write_bytes(build.blob())
+
+    assert kernel_offsets(tmp_path / "older", {"OFF_X": ("s", "m")}) == {"OFF_X": 0}
+    assert kernel_offsets(tmp_path / "newer", {"OFF_X": ("s", "m")}) == {"OFF_X": 0, SOCKET_TRACEPOINTS: 1}
 
 
 def test_every_offset_that_the_programs_use_is_offered():
