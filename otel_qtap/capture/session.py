@@ -47,8 +47,8 @@ class KernelSession:
 class Loading:
     """A loader at work. Start it early, collect it when its result is needed.
 
-    ``offsets`` finds out where this kernel keeps what the programs read (-D flags); it runs while the
-    loader's interpreter starts.
+    ``source`` is the unit to compile, the agent's own if none is named. ``offsets`` finds out where this kernel
+    keeps what the programs read (-D flags); it runs while the loader's interpreter starts.
     """
 
     CONTROL_RING_BYTES = 128 * PAGE_BYTES
@@ -61,6 +61,7 @@ class Loading:
         offsets: Callable[[], Mapping[str, int]],
         attach: str,
         data_ring_bytes: int,
+        source: Path | None = None,
     ) -> None:
         self._attach = attach
         self._interpreter = interpreter
@@ -98,7 +99,7 @@ class Loading:
             raise
         flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
         flags.append(f"-DQTAP_MAX_CALL_CHUNKS={max(data_ring_bytes // 65536, 1)}")
-        request = {"source": str(directory / "qtap.c"), "flags": flags, "attach": attach}
+        request = {"source": str(source or directory / "qtap.c"), "flags": flags, "attach": attach}
         with contextlib.suppress(OSError):  # it ended already: result() tells how
             self._socket.send(json.dumps(request).encode())
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The least that any tap costs its target, for benches: probes that only write raw bytes to a ring."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+from otel_qtap.capture.attach import Probes, Site
+from otel_qtap.capture.ring import RingBuffer
+from otel_qtap.capture.session import Loading
+from otel_qtap.discovery.btf import kernel_offsets
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.probes.spec import Hook
+
+_SOURCE = Path(__file__).parent / "programs" / "floor" / "floor.c"
+_RING_BYTES = 32 << 20
+
+
+@contextmanager
+def running_floor(library: str) -> Iterator[None]:
+    """Probe the reads and writes of one TLS library as the agent would, and do nothing with what comes."""
+    session = Loading(
+        interpreter="/usr/bin/python3",
+        offsets=kernel_offsets,
+        attach="multi",
+        data_ring_bytes=_RING_BYTES,
+        source=_SOURCE,
+    ).result()
+    sites = [
+        Site(site.file_offset, site.cookie, site.needs_return)
+        for site in LibraryLocator(None).locate(library).sites
+        if site.cookie & 0xFF in (Hook.READ, Hook.WRITE)
+    ]
+    probes = Probes(session, library, sites)
+    ring = RingBuffer(session.maps["data_ring"], session.data_ring_bytes)
+    stop = Event()
+
+    def drain() -> None:
+        while not stop.wait(0.05):
+            ring.drain(lambda memory, at, size: None, _RING_BYTES)
+
+    reader = Thread(target=drain, daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        reader.join()
+        probes.detach()
+        session.close()
