@@ -47,8 +47,8 @@ class KernelSession:
 class Loading:
     """A loader at work. Start it early, collect it when its result is needed.
 
-    ``source`` is the unit to compile, the agent's own if none is named. ``offsets`` finds out where this kernel
-    keeps what the programs read (-D flags); it runs while the loader's interpreter starts.
+    ``source`` is the unit to compile, the agent's own if none is named. ``offsets`` finds out where this
+    kernel keeps what the programs read (-D flags); it runs while the loader's interpreter starts.
     """
 
     CONTROL_RING_BYTES = 128 * PAGE_BYTES
