@@ -59,8 +59,9 @@ format: install ## format the code and apply safe lint fixes
 .PHONY: docs
 docs: install ## write the generated pages of docs/ again
 	$(BIN)/python -m otel_qtap.settings.reference > docs/settings.md.new
+	$(BIN)/python -m otel_qtap.settings.example > docs/config.example.yaml.new
 	$(BIN)/python -m otel_qtap.telemetry.catalogue.markdown > docs/telemetry.md.new
-	@for page in settings telemetry; do mv "docs/$$page.md.new" "docs/$$page.md"; done
+	@for page in settings.md config.example.yaml telemetry.md; do mv "docs/$$page.new" "docs/$$page"; done
 
 .PHONY: clean
 clean: ## remove what these targets made in the checkout

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``otel-qtap config``: every setting, its value in force, and which variable decided it."""
+"""``otel-qtap config``: every setting, its value in force, and what decided it."""
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 
-from otel_qtap.settings import load_settings
+from otel_qtap.cli import configuration
 from otel_qtap.settings.effective import EffectiveSetting, as_text, effective_settings
 
 
@@ -16,17 +15,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "config",
         help="show every setting, its value in force and where it came from",
-        description="Show every setting, its value in force and the variable that decided it. Secrets are "
-        "masked. Exit code 2 when the agent would refuse to start with this environment.",
+        description="Show every setting, its value in force, and what decided it: the environment, a line of "
+        "the configuration file, or the default. Secrets are masked. Exit code 2 when the agent would refuse "
+        "to start with these settings.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--changed", action="store_true", help="leave out what is at its default")
+    configuration.add_option(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the settings that the environment makes."""
-    settings = load_settings(os.environ)
+    """Print the settings that environment and file make."""
+    settings = configuration.settings(arguments)
     rows = [
         row
         for row in effective_settings(settings)
@@ -51,4 +52,6 @@ def _print_table(rows: list[EffectiveSetting]) -> None:
 
 
 def _origin(row: EffectiveSetting) -> str:
-    return "environment" if row.origin == row.name else row.origin
+    if row.origin == row.name:
+        return row.source
+    return row.origin if row.source in ("default", "environment") else f"{row.origin} ({row.source})"

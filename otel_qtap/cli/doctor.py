@@ -10,8 +10,9 @@ import textwrap
 from itertools import groupby
 
 from otel_qtap.agent.doctor import CHECKS, Host, Report, Result, Status, examine
+from otel_qtap.cli import configuration
 from otel_qtap.errors import SettingsError
-from otel_qtap.settings import Settings, load_settings
+from otel_qtap.settings import Settings
 
 _COLOURS = {Status.OK: "32", Status.WARN: "33", Status.FAIL: "31", Status.SKIP: "2"}
 
@@ -40,17 +41,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    configuration.add_option(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Examine this machine, print the report, return its exit code."""
-    configuration: Settings | str
+    settings: Settings | str
     try:
-        configuration = load_settings(os.environ)
+        settings = configuration.settings(arguments)
     except SettingsError as error:
-        configuration = str(error)
-    report = examine(CHECKS, Host(configuration=configuration))
+        settings = str(error)
+    report = examine(CHECKS, Host(configuration=settings))
     if arguments.json:
         print(json.dumps(report.as_json(), indent=2))
     else:

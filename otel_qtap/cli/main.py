@@ -32,7 +32,8 @@ exit codes:
   2  bad usage or configuration
   3  missing privilege or kernel feature
 
-Settings come from the environment: the standard OTEL_* variables, and OTEL_QTAP_<ROOM>_<FIELD>.
+Settings come from the environment (the standard OTEL_* variables, and OTEL_QTAP_<ROOM>_<FIELD>) and from a
+YAML file of the same settings, which the environment overrides.
 Logs go to standard error, results to standard output.
 """
 

@@ -4,6 +4,7 @@
 import argparse
 from pathlib import Path
 
+from otel_qtap.cli import configuration
 from otel_qtap.cli.run import start_agent
 
 
@@ -17,9 +18,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "your payloads.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="recording to write; must not exist yet")
+    configuration.add_option(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Record until told to stop."""
-    return start_agent(record_to=arguments.file)
+    return start_agent(arguments, record_to=arguments.file)

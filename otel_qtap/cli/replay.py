@@ -2,11 +2,10 @@
 """``otel-qtap replay FILE``: a recording through the same chain, without a kernel."""
 
 import argparse
-import os
 from pathlib import Path
 
+from otel_qtap.cli import configuration
 from otel_qtap.cli.logging_setup import set_up_logging
-from otel_qtap.settings import load_settings
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,12 +17,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "with the settings of the environment. Needs no privilege.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="recording made by 'otel-qtap record'")
+    configuration.add_option(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay a recording."""
-    settings = load_settings(os.environ)
+    settings = configuration.settings(arguments)
     set_up_logging(settings.log_level, settings.log.format)
     from otel_qtap.agent.replay import replay  # noqa: PLC0415  # heavy: only this command pays
 

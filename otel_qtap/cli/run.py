@@ -2,11 +2,10 @@
 """``otel-qtap run`` and ``otel-qtap record``: the agent, in the foreground, until it is told to stop."""
 
 import argparse
-import os
 from pathlib import Path
 
+from otel_qtap.cli import configuration
 from otel_qtap.cli.logging_setup import set_up_logging
-from otel_qtap.settings import load_settings
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -17,17 +16,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Capture TLS plaintext on this host, export spans, log events and metrics over OTLP, and "
         "store payloads in the object store. Needs root. SIGTERM drains and stops; a second stops at once.",
     )
+    configuration.add_option(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the agent."""
-    return start_agent(record_to=None)
+    return start_agent(arguments, record_to=None)
 
 
-def start_agent(*, record_to: Path | None) -> int:
+def start_agent(arguments: argparse.Namespace, *, record_to: Path | None) -> int:
     """Run the agent with the settings of the environment; keep raw kernel events in ``record_to``."""
-    settings = load_settings(os.environ)
+    settings = configuration.settings(arguments)
     set_up_logging(settings.log_level, settings.log.format)
     from otel_qtap.agent.supervisor import run_agent  # noqa: PLC0415  # heavy: only this command pays
 

@@ -11,6 +11,10 @@ from otel_qtap.settings.model import ROOMS
 from otel_qtap.settings.otel import SIGNALS, OtlpVariables, StandardVariables
 
 OWN_PREFIX = "OTEL_QTAP_"
+PATH_VARIABLE = "OTEL_QTAP_CONFIG_FILE"
+"""The one setting that cannot stand in the file, because it names it."""
+OTEL_SECTION = "otel"
+"""Where the standard variables stand in the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,18 @@ class Variable:
     """Heading that it stands under: the room, or the kind of standard variable."""
     field: "Field[Any]"
     """The field that it fills."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the configuration file, ``section.key``."""
+        if self.name.startswith(OWN_PREFIX):
+            return f"{self.section}.{self.field.name}"
+        return f"{OTEL_SECTION}.{self.name.removeprefix('OTEL_').lower()}"
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the file may hold it: all but the file's own path."""
+        return self.name != PATH_VARIABLE
 
     @property
     def declaration(self) -> Declaration:
@@ -49,6 +65,12 @@ class Variable:
     def wants(self) -> str:
         """What it takes, to follow the word "wants"."""
         return self.declaration.wants
+
+    @property
+    def wants_in_file(self) -> str:
+        """The same of the configuration file, which has lists and maps of its own."""
+        collects = self.declaration.kind.collects
+        return f"a {collects}, or {self.wants}" if collects else self.wants
 
 
 def qtap_variables() -> Iterator[Variable]:

@@ -26,18 +26,17 @@ class EffectiveSetting:
     value: Shown
     origin: str
     """The variable that decided it, or ``default``."""
+    source: str
+    """Where that one was set: ``environment``, ``FILE:LINE``, or ``default``."""
 
 
 def effective_settings(settings: Settings) -> tuple[EffectiveSetting, ...]:
     """All settings in the order of their documentation."""
     rows = []
     for variable in (*qtap_variables(), *standard_variables()):
-        value = _value(settings, variable)
-        rows.append(
-            EffectiveSetting(
-                variable.name, shown(value, secret=variable.secret), settings.origin(variable.name)
-            )
-        )
+        value = shown(_value(settings, variable), secret=variable.secret)
+        origin = settings.origin(variable.name)
+        rows.append(EffectiveSetting(variable.name, value, origin, settings.sources.get(origin, "default")))
     return tuple(rows)
 
 

@@ -3,12 +3,13 @@
 
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from otel_qtap.settings.shape import shape
 
 Value = TypeVar("Value")
 Default = TypeVar("Default")
+Collection = Literal["", "list", "map"]
 
 _KEY = "setting"
 
@@ -25,6 +26,8 @@ class Kind(Generic[Value]):
     """Bound that all uses share: checked, and too far away to be worth telling."""
     secret: bool = False
     """Whether the value is never shown."""
+    collects: Collection = ""
+    """What the configuration file may hold instead of the text: a list, or a map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,8 @@ class Declaration:
     above: float | None
     at_most: float | None
     most_items: int | None
+    takes_restart: bool
+    """Whether a change waits for the next start of the agent: a reload keeps the value."""
 
     @property
     def wants(self) -> str:
@@ -78,6 +83,7 @@ def setting(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
+    takes_restart: bool = False,
 ) -> Value | Default: ...
 
 
@@ -88,6 +94,7 @@ def setting(
     *,
     default_factory: Callable[[], Value],
     most_items: int | None = None,
+    takes_restart: bool = False,
 ) -> Value: ...
 
 
@@ -99,6 +106,7 @@ def setting(
     above: float | None = None,
     at_most: float | None = None,
     most_items: int | None = None,
+    takes_restart: bool = False,
     **default: Any,
 ) -> Any:
     """Declare a field of a dataclass as a setting; without the defaults that pass through no bound."""
@@ -109,6 +117,7 @@ def setting(
         above=above,
         at_most=at_most,
         most_items=most_items,
+        takes_restart=takes_restart,
     )
     return field(**default, repr=not kind.secret, metadata={_KEY: declared})
 

@@ -1,14 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the environment once, checks all of it, and refuses it as a whole when something is wrong."""
+"""Reads environment and file, checks all of both, and refuses them as a whole when something is wrong."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from otel_qtap.errors import SettingsError
-from otel_qtap.settings.catalog import OWN_PREFIX, Variable, qtap_variables, standard_variables
+from otel_qtap.settings.catalog import (
+    OWN_PREFIX,
+    PATH_VARIABLE,
+    Variable,
+    qtap_variables,
+    standard_variables,
+)
 from otel_qtap.settings.endpoints import GENERIC_PREFIX, SignalExport, resolve_export
-from otel_qtap.settings.model import ROOMS, Capture, Health, Http, Log, Objects, Pipeline, State, Trace
+from otel_qtap.settings.given import COMMAND_LINE, USUAL_PLACE, Given, from_environment
+from otel_qtap.settings.model import (
+    DEFAULT_FILE,
+    ROOMS,
+    Capture,
+    Config,
+    Health,
+    Http,
+    Log,
+    Objects,
+    Pipeline,
+    State,
+    Trace,
+)
 from otel_qtap.settings.otel import SIGNALS, OtlpVariables, StandardVariables
 
 _Declared = TypeVar("_Declared")
@@ -18,6 +38,7 @@ _Declared = TypeVar("_Declared")
 class Settings:
     """Everything the agent was told, checked and with defaults filled in."""
 
+    config: Config
     objects: Objects
     state: State
     capture: Capture
@@ -33,18 +54,18 @@ class Settings:
     traces: SignalExport
     metrics: SignalExport
     logs: SignalExport
-    given: frozenset[str]
-    """Names of the honoured variables that are set."""
+    sources: Mapping[str, str]
+    """Where each honoured variable that is set was set: ``environment``, or ``FILE:LINE``."""
     ignored: tuple[str, ...]
     """Names of ``OTEL_*`` variables that are set and that this agent does not read."""
 
     def origin(self, name: str) -> str:
         """Name of the variable that decided the value of ``name``, or ``default``."""
-        if name in self.given:
+        if name in self.sources:
             return name
         for signal in SIGNALS:
             generic = name.replace(f"{GENERIC_PREFIX}{signal.upper()}_", GENERIC_PREFIX)
-            if generic != name and generic in self.given:
+            if generic != name and generic in self.sources:
                 return generic
         return "default"
 
@@ -64,14 +85,29 @@ class Settings:
         return self.log.level or self.standard.log_level
 
 
-def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read all settings from ``environ``; an empty value counts as unset.
+def find_file(environ: Mapping[str, str], chosen: Path | None = None) -> Given | None:
+    """The file to read: the one chosen on the command line, the one ``environ`` names, or the usual one."""
+    if chosen is not None:
+        return Given(str(chosen.absolute()), COMMAND_LINE)
+    if named := from_environment(environ).get(PATH_VARIABLE):
+        return named
+    return Given(str(DEFAULT_FILE), USUAL_PLACE) if DEFAULT_FILE.exists() else None
 
-    Raises SettingsError that names every problem found, one a line, and repeats no value.
+
+def load_settings(environ: Mapping[str, str], file: Given | None = None) -> Settings:
+    """Read all settings from ``environ`` and a file, as ``find_file`` found it; the environment wins.
+
+    An empty value counts as unset. Raises SettingsError that names every problem found, one a line, and
+    repeats no value.
     """
-    given = {name: value for name, value in environ.items() if name.startswith("OTEL_") and value.strip()}
+    in_environment = from_environment(environ)
+    if file is not None:
+        in_environment[PATH_VARIABLE] = file
     catalog = {variable.name: variable for variable in (*qtap_variables(), *standard_variables())}
+    in_file, problems = _read_file(in_environment, catalog)
+    given = {**in_file, **in_environment}
     reader = _Reader(given, catalog.values())
+    reader.problems += problems
     reader.problems += [
         _unknown(name, catalog) for name in given if name.startswith(OWN_PREFIX) and name not in catalog
     ]
@@ -89,7 +125,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
                 signal, standard.exporter(signal), in_force, own_endpoint=own_endpoint
             )
         except SettingsError as error:
-            reader.problems.append(str(error))
+            reader.complain(str(error))
     if reader.problems or standard is None or otlp is None:
         raise SettingsError("\n".join(dict.fromkeys(reader.problems)))
     return Settings(
@@ -99,15 +135,33 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         traces=exports["traces"],
         metrics=exports["metrics"],
         logs=exports["logs"],
-        given=frozenset(given.keys() & catalog.keys()),
-        ignored=tuple(sorted(given.keys() - catalog.keys())),
+        sources={name: given[name].source for name in catalog if name in given},
+        ignored=tuple(sorted(in_environment.keys() - catalog.keys())),
     )
+
+
+def _read_file(
+    given: Mapping[str, Given], catalog: Mapping[str, Variable]
+) -> tuple[Mapping[str, Given], tuple[str, ...]]:
+    if PATH_VARIABLE not in given:
+        return {}, ()
+    try:
+        path = catalog[PATH_VARIABLE].declaration.read(given[PATH_VARIABLE].text)
+    except ValueError:  # told with all other variables
+        return {}, ()
+    from otel_qtap.settings.file import read_file  # noqa: PLC0415 - brings a parser, 2 MB
+
+    try:
+        content = read_file(path, catalog.values())
+    except SettingsError as error:
+        return {}, (str(error),)
+    return content.given, content.problems
 
 
 class _Reader:
     """Fills declared classes from the variables that are given, and keeps what is wrong with those."""
 
-    def __init__(self, given: Mapping[str, str], variables: Iterable[Variable]) -> None:
+    def __init__(self, given: Mapping[str, Given], variables: Iterable[Variable]) -> None:
         self._given = [(variable, given[variable.name]) for variable in variables if variable.name in given]
         self.problems: list[str] = []
 
@@ -115,25 +169,39 @@ class _Reader:
         """An instance from these sections of the catalog, the later of which win; None where one is wrong."""
         before = len(self.problems)
         values = {}
-        for variable, text in self._given:
+        for variable, given in self._given:
             if variable.section not in sections:
                 continue
             try:
-                values[variable.field.name] = variable.declaration.read(text)
+                values[variable.field.name] = variable.declaration.read(given.text)
             except ValueError as error:
-                self.problems.append(_refused(variable, str(error)))
+                self.problems.append(_refused(variable, given, str(error)))
         if len(self.problems) > before:
             return None
         try:
             return declared(**values)
         except SettingsError as error:
-            self.problems.append(str(error))
+            self.complain(str(error))
             return None
 
+    def complain(self, problem: str) -> None:
+        """A problem of values that do not fit together; where they stand in a file is added."""
+        named = problem.replace(":", " ").split()
+        places = [
+            f"{variable.name} is {variable.key} at {given.source}"
+            for variable, given in self._given
+            if given.in_file and variable.name in named
+        ]
+        self.problems.append(f"{problem} ({'; '.join(places)})" if places else problem)
 
-def _refused(variable: Variable, reason: str) -> str:
-    default = "" if variable.default in ("", (), {}, None) else " for the default"
-    return f"{variable.name} wants {variable.wants}; it holds {reason}. Correct it, or unset it{default}."
+
+def _refused(variable: Variable, given: Given, reason: str) -> str:
+    has_default = variable.default not in ("", (), {}, None)
+    if given.in_file:
+        fix = f"Correct it, or remove it{' for the default' if has_default else ''}."
+        return f"{given.source}: {variable.key} wants {variable.wants_in_file}; it holds {reason}. {fix}"
+    fix = f"Correct it, or unset it{' for the default' if has_default else ''}."
+    return f"{variable.name} wants {variable.wants}; it holds {reason}. {fix}"
 
 
 def _unknown(name: str, catalog: Mapping[str, Variable]) -> str:

@@ -72,12 +72,26 @@ def _default_user() -> tuple[int, int]:
     return entry.pw_uid, entry.pw_gid
 
 
+DEFAULT_FILE = Path("/etc/otel-qtap/config.yaml")
+
 Encryption = Literal["none", "aes256", "aws:kms"]
 Attachment = Literal["auto", "multi", "perf"]
 Sites = Literal["auto", "classic"]
 TraceMode = Literal["auto", "child", "link", "root"]
 LogLevel = Literal["", "debug", "info", "warn", "error"]
 LogFormat = Literal["auto", "text", "json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The configuration file."""
+
+    file: Path | None = setting(
+        ABSOLUTE_PATH,
+        f"YAML file of settings. Unset means `{DEFAULT_FILE}` if there is one; the option `--config` wins.",
+        default=None,
+        takes_restart=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +153,7 @@ class State:
         ABSOLUTE_PATH,
         "Directory of open segments and of what waits for upload.",
         default=Path("/var/lib/otel-qtap/state"),
+        takes_restart=True,
     )
 
 
@@ -168,23 +183,32 @@ class Capture:
         default=0,
         at_least=0,
         at_most=2 * GIB,
+        takes_restart=True,
     )
     attach: Attachment = setting(
         one_of(Attachment),
         "How probes are attached: `multi` needs kernel 6.6, `perf` works everywhere; `auto` chooses.",
         default="auto",
+        takes_restart=True,
     )
     sites: Sites = setting(
         one_of(Sites),
         "Where probes are placed: `auto` takes cheap instructions where disassembly proves them "
         "safe, `classic` always function entries and returns.",
         default="auto",
+        takes_restart=True,
     )
     libraries: tuple[Path, ...] = setting(
-        ABSOLUTE_PATHS, "TLS libraries to probe beside those found by their file names.", default=()
+        ABSOLUTE_PATHS,
+        "TLS libraries to probe beside those found by their file names.",
+        default=(),
+        takes_restart=True,
     )
     python: Path = setting(
-        ABSOLUTE_PATH, "Python interpreter that has the distribution's BCC.", default=Path("/usr/bin/python3")
+        ABSOLUTE_PATH,
+        "Python interpreter that has the distribution's BCC.",
+        default=Path("/usr/bin/python3"),
+        takes_restart=True,
     )
 
     def effective_ring_bytes(self) -> int:
@@ -203,6 +227,7 @@ class Health:
         LISTEN_ADDRESS,
         "Where `/livez`, `/readyz` and `/metrics` are served. Port 0 takes a free one.",
         default=HostPort("127.0.0.1", 13133),
+        takes_restart=True,
     )
 
 
@@ -258,6 +283,7 @@ class Pipeline:
         "Account of the unprivileged process: shown as uid and gid. Unset means the account "
         f"`{PIPELINE_ACCOUNT}` if there is one, else uid and gid {PIPELINE_UID}.",
         default_factory=_default_user,
+        takes_restart=True,
     )
 
 
@@ -277,6 +303,7 @@ class Log:
 
 ROOMS: Mapping[str, type[Any]] = MappingProxyType(
     {
+        "config": Config,
         "objects": Objects,
         "state": State,
         "capture": Capture,

@@ -221,16 +221,19 @@ FLAG = Kind(flag, "true or false")
 NUMBER = Kind(number, "a number")
 COUNT = Kind(whole_number, "a whole number", largest=LARGEST)
 MILLISECONDS = Kind(whole_number, "a whole number of milliseconds", largest=LARGEST)
-COMMA_LIST = Kind(comma_list, "a comma-separated list")
-HEADER_NAMES = Kind(header_names, "a comma-separated list of header field names")
-KEY_VALUES = Kind(key_values, "key=value pairs, comma-separated and percent-encoded")
-HEADER_FIELDS = Kind(header_fields, "name=value pairs, comma-separated and percent-encoded", secret=True)
+COMMA_LIST = Kind(comma_list, "a comma-separated list", collects="list")
+HEADER_NAMES = Kind(header_names, "a comma-separated list of header field names", collects="list")
+KEY_VALUES = Kind(key_values, "key=value pairs, comma-separated and percent-encoded", collects="map")
+HEADER_FIELDS = Kind(
+    header_fields, "name=value pairs, comma-separated and percent-encoded", secret=True, collects="map"
+)
 PROCESS_SELECTORS = Kind(
     process_selectors,
     f"a comma-separated list of KEY=GLOB with KEY one of {', '.join(SELECTOR_KEYS)}, or of bare globs",
+    collects="list",
 )
 ABSOLUTE_PATH = Kind(absolute_path, "an absolute path")
-ABSOLUTE_PATHS = Kind(absolute_paths, "a comma-separated list of absolute paths")
+ABSOLUTE_PATHS = Kind(absolute_paths, "a comma-separated list of absolute paths", collects="list")
 EXISTING_FILE = Kind(existing_file, "the path of a readable file")
 LISTEN_ADDRESS = Kind(host_port, "HOST:PORT, such as 127.0.0.1:13133 or [::1]:13133")
 STORE_URL = Kind(store_url, STORE_URL_FORMS)
@@ -259,4 +262,4 @@ def some_of(words: Any, wants: str) -> Kind[tuple[Any, ...]]:
             raise ValueError(f"{shape(value)}, not all of these words")
         return chosen
 
-    return Kind(parse, wants)
+    return Kind(parse, wants, collects="list")

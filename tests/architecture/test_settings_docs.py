@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents name settings that exist, and docs/settings.md is what `make docs` writes."""
+"""Documents name settings that exist, and the generated ones are what `make docs` writes."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from otel_qtap.settings import example
 from otel_qtap.settings.catalog import qtap_variables
 from otel_qtap.settings.reference import render
 
@@ -17,6 +18,12 @@ PAGES = sorted(
 
 def test_the_settings_page_is_up_to_date() -> None:
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == render(), "run: make docs"
+
+
+def test_the_example_of_a_configuration_file_is_up_to_date() -> None:
+    path = ROOT / "docs" / "config.example.yaml"
+
+    assert path.read_text(encoding="utf-8") == example.render(), "run: make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

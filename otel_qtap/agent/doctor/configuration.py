@@ -20,5 +20,5 @@ def settings(host: Host) -> Outcome:
             f"set, but not read by otel-qtap: {', '.join(ignored)}",
             remedy="Unset them, if they were meant for the agent; `otel-qtap config` shows what it reads.",
         )
-    given = len(host.configuration.given)
-    return ok(f"{given} variable{'' if given == 1 else 's'} set, the others at their defaults")
+    given = len(host.configuration.sources)
+    return ok(f"{given} setting{'' if given == 1 else 's'} given, the others at their defaults")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,7 @@ def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         "name": "OTEL_QTAP_OBJECTS_SEGMENT_SECONDS",
         "value": 5.0,
         "origin": "default",
+        "source": "default",
     }
     assert settings["OTEL_EXPORTER_OTLP_HEADERS"]["value"] == {"authorization": "****"}
     assert page["ignored"] == ["OTEL_CONFIG_FILE"]
@@ -55,3 +57,29 @@ def test_changed_leaves_out_defaults(capsys: pytest.CaptureFixture[str]) -> None
         "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
         "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
     ]
+
+
+def test_settings_of_a_file_are_shown_with_their_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "objects:\n  url: 'none:'\nhttp:\n  query_allow: [page]\notel:\n  exporter_otlp_timeout: 7\n"
+    )
+    assert main(["config", "--config", str(file)]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+
+    assert rows["OTEL_QTAP_CONFIG_FILE"] == [str(file), "command", "line"]
+    assert rows["OTEL_QTAP_OBJECTS_URL"] == ["memory:", "environment"]
+    assert rows["OTEL_QTAP_HTTP_QUERY_ALLOW"] == ["page", f"{file}:4"]
+    assert rows["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT"] == ["7", "OTEL_EXPORTER_OTLP_TIMEOUT", f"({file}:6)"]
+
+
+def test_a_file_that_is_refused_ends_with_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("objects:\n  ulr: x\n")
+
+    assert main(["config", "--config", str(file)]) == 2
+    assert f"{file}:2: objects.ulr is not a setting of otel-qtap. Did you mean objects.url?" in (
+        capsys.readouterr().err
+    )

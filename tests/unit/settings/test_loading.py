@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.errors import SettingsError
-from otel_qtap.settings import load_settings
+from otel_qtap.settings import load_settings, loading
 from otel_qtap.settings.catalog import qtap_variables, standard_variables
+from otel_qtap.settings.given import Given
 
 
 def refusal(**environ: str) -> str:
@@ -134,6 +135,21 @@ def test_standard_variables_that_are_not_read_are_listed() -> None:
     assert load_settings({"OTEL_CONFIG_FILE": "x", "OTHER": "y"}).ignored == ("OTEL_CONFIG_FILE",)
 
 
+def test_the_file_is_the_one_of_the_command_line_else_of_the_environment_else_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = tmp_path / "usual.yaml"
+    monkeypatch.setattr(loading, "DEFAULT_FILE", usual)
+    named = {"OTEL_QTAP_CONFIG_FILE": "/named.yaml"}
+
+    assert loading.find_file({}) is None
+    usual.touch(mode=0o600)
+    assert loading.find_file({}) == Given(str(usual), "usual place")
+    assert loading.find_file(named) == Given("/named.yaml", "environment")
+    assert loading.find_file(named, Path("/chosen.yaml")) == Given("/chosen.yaml", "command line")
+    assert load_settings({}, loading.find_file({})).sources == {"OTEL_QTAP_CONFIG_FILE": "usual place"}
+
+
 def test_the_log_level_of_the_agent_wins_over_the_standard_one() -> None:
     assert load_settings({}).log_level == "info"
     assert load_settings({"OTEL_LOG_LEVEL": "warn"}).log_level == "warn"
@@ -155,7 +171,18 @@ def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_reading_settings_loads_nothing_heavy() -> None:
     """Both processes of the agent carry what is imported here, and start no sooner than it is."""
-    heavy = ["asyncio", "difflib", "email", "http", "logging", "pydantic", "socket", "ssl", "urllib.request"]
+    heavy = [
+        "asyncio",
+        "difflib",
+        "email",
+        "http",
+        "logging",
+        "pydantic",
+        "socket",
+        "ssl",
+        "urllib.request",
+        "yaml",
+    ]
     code = (
         "import sys; from otel_qtap.settings import load_settings; load_settings({});"
         f"print([name for name in {heavy} if name in sys.modules])"

@@ -17,4 +17,4 @@ def test_the_page_does_not_depend_on_the_machine() -> None:
 def test_cells_do_not_break_the_table() -> None:
     rows = [line for line in render().splitlines() if line.startswith("| `")]
 
-    assert {row.count(" | ") for row in rows} == {3}
+    assert {row.count(" | ") for row in rows} == {4}

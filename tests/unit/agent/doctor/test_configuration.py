@@ -7,7 +7,7 @@ from otel_qtap.agent.doctor import Host, Status, configuration
 def test_good(make_host: Callable[..., Host]) -> None:
     outcome = configuration.settings(make_host(OTEL_QTAP_OBJECTS_URL="none:"))
     assert outcome.status is Status.OK
-    assert outcome.summary.startswith("1 variable")
+    assert outcome.summary.startswith("1 setting")
 
 
 def test_variables_that_nobody_reads(make_host: Callable[..., Host]) -> None:
