@@ -17,7 +17,9 @@ def test_collector_accepts(names: Sequence[str]) -> None:
 
 
 def test_every_configuration_is_checked() -> None:
-    assert {path.name for path in CONFIGS.glob("*.yaml")} == {name for names in COMBINATIONS for name in names}
+    assert {path.name for path in CONFIGS.glob("*.yaml")} == {
+        name for names in COMBINATIONS for name in names
+    }
 
 
 def test_collector_refuses_what_it_does_not_know(tmp_path: Path) -> None:
@@ -28,4 +30,3 @@ def test_collector_refuses_what_it_does_not_know(tmp_path: Path) -> None:
 
     assert verdict.returncode != 0
     assert "send_batch_sise" in verdict.stderr
-

@@ -119,7 +119,7 @@ CONTRIB = Distribution(
         ],
     },
 )
-"""The components that collector-config/ and the tests of span metrics use, of those in the contrib distribution."""
+"""What collector-config/ and the tests of span metrics use, of what the contrib distribution has."""
 
 
 def collector_binary() -> Path:
