@@ -17,6 +17,10 @@ RUN_PACKAGES := python3-bpfcc curl openssl
 TEST_PACKAGES := $(RUN_PACKAGES) nginx-light ruby gcc libc6-dev libssl-dev \
 	podman buildah runc debootstrap
 
+TAG ?= otel-qtap
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock"
+
 # A Go toolchain builds the tests' collector and S3 server; where the machine has none, one is put into $(VENV).
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
@@ -62,6 +66,17 @@ docs: install ## write the generated pages of docs/ again
 	$(BIN)/python -m otel_qtap.settings.example > docs/config.example.yaml.new
 	$(BIN)/python -m otel_qtap.telemetry.catalogue.markdown > docs/telemetry.md.new
 	@for page in settings.md config.example.yaml telemetry.md; do mv "docs/$$page.new" "docs/$$page"; done
+
+.PHONY: image
+image: ## build the container image, with docker or podman: make image TAG=registry/name:version
+	@PIP="$(firstword $(wildcard $(BIN)/pip) pip3)" docker/build $(TAG)
+
+.PHONY: lock
+lock: install ## choose the versions of Python packages that the image gets, anew
+	@$(BIN)/pip install --quiet uv
+	$(LOCK) --extra s3 --extra grpc --output-file docker/requirements.txt pyproject.toml
+	$(LOCK) --output-file docker/build-requirements.txt - <<<"$$($(BIN)/python -c \
+		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")')"
 
 .PHONY: clean
 clean: ## remove what these targets made in the checkout

@@ -7,6 +7,7 @@ QtapError
 ├── CaptureError         the kernel refused to load, attach or map something (exit code 1)
 ├── StoreError           an object store refused or could not be reached
 ├── ExportError          a collector refused or could not be reached
+├── HealthError          no running agent answers
 └── RecordingError       a recording file cannot be read or written
 
 Messages name what failed, where, and how to fix it; they never carry a byte of payload.
@@ -45,6 +46,10 @@ class StoreError(QtapError):
 
 class ExportError(QtapError):
     """A collector refused a request or could not be reached."""
+
+
+class HealthError(QtapError):
+    """No running agent answers at the health address."""
 
 
 class RecordingError(QtapError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from otel_qtap import __version__
 from otel_qtap.errors import QtapError
 
-COMMANDS = ("run", "doctor", "payload", "config", "record", "replay")
+COMMANDS = ("run", "doctor", "health", "payload", "config", "record", "replay")
 """Each is a module of this package with ``add_parser(subparsers)``, which sets ``func`` to its ``run``."""
 
 _EXAMPLES = """\

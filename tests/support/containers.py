@@ -25,9 +25,14 @@ SUITE = "bookworm"
 BASE_IMAGE = f"localhost/debian:{SUITE}-slim"
 """Known to the engine by its short name ``debian:bookworm-slim`` too."""
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+IMAGE_EPOCH = "1767225600"
+"""The time of all files in images of the agent: not the commit's, so that unchanged layers are built once."""
+
 _CONTAINERS_CONF = """\
 [containers]
 netns = "host"
+base_hosts_file = "{hosts}"
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
 log_driver = "k8s-file"
 [engine]
@@ -44,6 +49,12 @@ driver = "overlay"
 graphroot = "{storage}"
 runroot = "{run}/storage"
 """
+
+_HOSTS = """\
+127.0.0.1 localhost example.com
+::1 localhost
+"""
+"""What the README fetches is served by the tests."""
 
 _SLIM = """\
 path-exclude /usr/share/doc/*
@@ -65,8 +76,9 @@ def engine_environment() -> Mapping[str, str]:
     run = Path("/run/otel-qtap-tests")
     for directory in (root, run):
         directory.mkdir(parents=True, exist_ok=True)
-    places = {"storage": root / "storage", "run": run}
-    for name, text in (("containers.conf", _CONTAINERS_CONF), ("storage.conf", _STORAGE_CONF)):
+    places = {"storage": root / "storage", "run": run, "hosts": root / "hosts"}
+    files = {"containers.conf": _CONTAINERS_CONF, "storage.conf": _STORAGE_CONF, "hosts": _HOSTS}
+    for name, text in files.items():
         scratch = root / f".{name}.{os.getpid()}"
         scratch.write_text(text.format(**places))
         scratch.rename(root / name)
@@ -126,6 +138,30 @@ def build_image(
         stdin=containerfile, seconds=seconds,
     )  # fmt: skip
     return tag
+
+
+@cache
+def agent_image() -> str:
+    """The id of the agent's own image, built by ``docker/build`` from this checkout: a minute cold."""
+    base_image()
+    return build_agent("localhost/otel-qtap-tests/agent")
+
+
+def build_agent(tag: str, *options: str) -> str:
+    """Build the agent's image as ``make image`` does, with ``options`` for the engine; the image's id."""
+    done = subprocess.run(
+        [str(CHECKOUT / "docker" / "build"), tag, "--quiet", *options],
+        env={"SOURCE_DATE_EPOCH": IMAGE_EPOCH, **engine_environment(), "ENGINE": ENGINE},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise EngineError(f"docker/build exited {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
+    return done.stdout.split()[-1]
 
 
 @dataclass(frozen=True, slots=True)

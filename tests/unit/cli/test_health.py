@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command against a real health server."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from otel_qtap.agent.health import HealthServer, listen
+from otel_qtap.cli.main import main
+from tests.support.ports import free_port
+
+
+class Agent:
+    """What the command meets: a health address, and whether the agent is ready."""
+
+    def __init__(self) -> None:
+        listener = listen("127.0.0.1", 0)
+        self.port = listener.getsockname()[1]
+        self.conditions = {"probes": True, "collector": True}
+        HealthServer(listener, lambda: self.conditions, lambda: "# EOF\n").start()
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
+    agent = Agent()
+    monkeypatch.setenv("OTEL_QTAP_HEALTH_ADDRESS", f"127.0.0.1:{agent.port}")
+    return agent
+
+
+def test_ready_agent_is_healthy(agent: Agent, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["health"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ready": True, "probes": True, "collector": True}
+
+
+def test_agent_that_is_not_ready_is_unhealthy_and_says_why(
+    agent: Agent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent.conditions["collector"] = False
+    assert main(["health"]) == 1
+    assert json.loads(capsys.readouterr().out)["collector"] is False
+
+
+def test_life_is_asked_for_alone(agent: Agent, capsys: pytest.CaptureFixture[str]) -> None:
+    agent.conditions["collector"] = False
+    assert main(["health", "--live"]) == 0
+    assert capsys.readouterr().out == "alive\n"
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "[::ffff:127.0.0.1]"])
+def test_agent_that_listens_everywhere_is_asked_on_the_loopback(
+    agent: Agent, everywhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_QTAP_HEALTH_ADDRESS", f"{everywhere}:{agent.port}")
+    assert main(["health"]) == 0
+
+
+def test_silence_is_unhealthy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    monkeypatch.setenv("OTEL_QTAP_HEALTH_ADDRESS", f"127.0.0.1:{port}")
+    assert main(["health"]) == 1
+    assert f"no agent answers at 127.0.0.1:{port}: Connection refused" in capsys.readouterr().err
+
+
+def test_port_that_nobody_can_know_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_QTAP_HEALTH_ADDRESS", "127.0.0.1:0")
+    assert main(["health"]) == 2
+    assert "port 0" in capsys.readouterr().err
