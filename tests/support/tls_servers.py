@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS servers on CPython's ``ssl`` as processes of their own."""
 
+import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,10 +26,12 @@ class TlsServer:
 
 
 @contextmanager
-def running_cpython_server(pki: Pki, *, fork: bool = False) -> Iterator[TlsServer]:
+def running_cpython_server(
+    pki: Pki, *, fork: bool = False, environment: Mapping[str, str] | None = None
+) -> Iterator[TlsServer]:
     """The echoing HTTPS server, with a thread or (``fork``) a process a connection."""
     arguments = [str(pki.server.certificate), str(pki.server.key), *(["--fork"] if fork else [])]
-    with _announced(python_program("tls_server.py", *arguments)) as server:
+    with _announced(python_program("tls_server.py", *arguments), environment) as server:
         yield server
 
 
@@ -41,8 +44,13 @@ def running_raw_echo(pki: Pki) -> Iterator[TlsServer]:
 
 
 @contextmanager
-def _announced(command: Sequence[str]) -> Iterator[TlsServer]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+def _announced(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[TlsServer]:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
