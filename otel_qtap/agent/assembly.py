@@ -15,7 +15,7 @@ from otel_qtap.agent.watcher import chosen_processes
 from otel_qtap.agent.workloads import Workloads
 from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.classification.registry import CLASSIFIERS
-from otel_qtap.correlation.correlator import Correlator, TraceMode
+from otel_qtap.correlation.correlator import CaptureSpans, Correlator, TraceMode
 from otel_qtap.correlation.sampling import new_sampler
 from otel_qtap.objectstore.archive import Archive
 from otel_qtap.objectstore.base import ObjectStore
@@ -44,6 +44,7 @@ def build_correlator(settings: Settings) -> Correlator:
         adoption_limit=settings.trace.adoption_limit,
         adoption_ns=int(settings.trace.adoption_seconds * 1e9),
         random_bytes=os.urandom,
+        capture_spans=CaptureSpans(settings.trace.capture_span),
     )
 
 
@@ -187,6 +188,7 @@ class Rooms:
             classifier=self.classifier,
             payloads=self.archive,
             telemetry=self.telemetry,
+            keep_otlp=settings.capture.otlp,
         )
 
     def start(self) -> None:

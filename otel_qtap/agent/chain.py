@@ -91,10 +91,11 @@ class _Handshake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainStatistics:
-    """Exchanges since start: handed on, of excluded processes, and those that wait for facts."""
+    """Exchanges since start: handed on, of excluded processes, OTLP exports, and waiting for facts."""
 
     exchanges: int
     excluded: int
+    otlp: int
     waiting: int
 
 
@@ -112,11 +113,15 @@ class Chain:
         classifier: ClassificationEngine,
         payloads: PayloadSink,
         telemetry: TelemetrySink,
+        keep_otlp: bool = False,
     ) -> None:
         self._workloads = workloads
         self._tracker = tracker
         self._dispatcher = dispatcher
         self._identify = correlator.identify
+        self._is_otlp = correlator.exporters.observe
+        self._keep_otlp = keep_otlp
+        self._otlp = 0
         self._classify = classifier.classify
         self._payloads = payloads
         self._telemetry = telemetry
@@ -211,6 +216,11 @@ class Chain:
             self._telemetry.handshake(item.connection, item.started_ns, item.ended_ns)
 
     def _add(self, exchange: Exchange) -> None:
+        if self._is_otlp(exchange) and not self._keep_otlp:
+            # Telemetry on its way is no traffic: its sender makes no span of it either, and a span of the
+            # arrival of our own would be exported in turn, for ever.
+            self._otlp += 1
+            return
         batch = self._batch
         batch.append(exchange)
         for payload in (exchange.request, exchange.response):
@@ -290,4 +300,6 @@ class Chain:
     def statistics(self) -> ChainStatistics:
         """Counts since start."""
         waiting = sum(len(items) for _, items in self._waiting.values())
-        return ChainStatistics(exchanges=self._exchanges, excluded=self._excluded, waiting=waiting)
+        return ChainStatistics(
+            exchanges=self._exchanges, excluded=self._excluded, otlp=self._otlp, waiting=waiting
+        )

@@ -45,6 +45,7 @@ def publish_metrics(rooms: Rooms, kernel_losses: Callable[[], Mapping[str, Loss]
     by("qtap.trace.placed", "qtap.trace.position", lambda: _positions(rooms))
     single("qtap.trace.unsampled", lambda: rooms.correlator.statistics().unsampled)
     single("qtap.trace.malformed", lambda: rooms.correlator.statistics().malformed)
+    single("qtap.exchange.otlp", lambda: chain.statistics().otlp)
     single("qtap.payload.classified", lambda: rooms.classifier.statistics().cleared)
     single("qtap.payload.withheld", lambda: rooms.classifier.statistics().withheld)
     single("qtap.payload.findings", lambda: rooms.classifier.statistics().findings)
@@ -83,7 +84,12 @@ def _bytes(losses: Mapping[str, Loss]) -> dict[str, int]:
 
 def _positions(rooms: Rooms) -> dict[str, int]:
     statistics = rooms.correlator.statistics()
-    return {"root": statistics.roots, "child": statistics.children, "link": statistics.links}
+    return {
+        "root": statistics.roots,
+        "child": statistics.children,
+        "link": statistics.links,
+        "enriched": statistics.enriched,
+    }
 
 
 def _cpu_times() -> Observations:

@@ -17,6 +17,7 @@ from pathlib import Path
 from otel_qtap.agent.capabilities import effective_capabilities, missing_needs
 from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.health import listen
+from otel_qtap.agent.instrumented import instrumentation_judge
 from otel_qtap.agent.ledger import Ledger
 from otel_qtap.agent.messages import Channel, process_message
 from otel_qtap.agent.privileges import close_descriptors
@@ -144,6 +145,7 @@ class Supervisor:
             processes=ProcessReader(),
             selectors=chosen_processes(self._settings),
             on_process=self._tell_process,
+            instrumented=instrumentation_judge(self._settings),
         )
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
@@ -259,6 +261,7 @@ class Supervisor:
                     elif number == signal.SIGCHLD:
                         self._reap()
                 watcher.look_again()
+                watcher.look_for_exporters()
                 ring.drain(
                     lambda memory, at, _size: watcher.notice(process_notice(memory, at)), _NOTICE_BYTES
                 )

@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable
 
+from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.workloads import process_key
 from otel_qtap.capture.attach import Probes, Site
 from otel_qtap.capture.records import Kind, ProcessNotice
@@ -53,12 +54,14 @@ class Watcher:
         processes: ProcessReader,
         selectors: Selectors,
         on_process: FactsHandler,
+        instrumented: InstrumentationJudge | None = None,
     ) -> None:
         self._session = session
         self._scanner = scanner
         self._reader = processes
         self._selectors = selectors
         self._on_process = on_process
+        self._instrumented = instrumented
         self._probed: list[tuple[LibraryPlan, Probes]] = []
         self._marks: dict[int, set[bytes]] = {}
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
@@ -126,6 +129,17 @@ class Watcher:
             if self._inspect(notice):
                 self._meet(notice)
 
+    def look_for_exporters(self) -> None:
+        """Tell of the processes that turn out to send spans to a collector, now and then."""
+        if self._instrumented is None:
+            return
+        undecided = [
+            facts for facts, allowed in self._known.values() if allowed and not facts.instrumentation
+        ]
+        for facts in self._instrumented.exporting(undecided):
+            self._known[facts.process.tgid] = (facts, True)
+            self._on_process(facts, True)
+
     def _inspect(self, notice: ProcessNotice) -> bool:
         """Probe what this process maps and was not probed yet; whether the mapped file is a TLS library."""
         for plan in self._scanner.inspect_mapping(notice.tgid):
@@ -150,6 +164,8 @@ class Watcher:
         if facts is None:
             return
         allowed = self._selectors.allows(facts)
+        if allowed and self._instrumented is not None:
+            facts = self._instrumented.judge(facts)
         self._known[pid] = (facts, allowed)
         if not allowed:
             self.exclude(facts.process.tgid)

@@ -5,13 +5,22 @@ context      what a propagation format says: ObservedContext, or MALFORMED
 w3c b3 xray  one reader per format, each Mapping[str, str] -> ObservedContext | None
 propagation  the readers that OTEL_PROPAGATORS names, in its order
 sampling     the samplers that OTEL_TRACES_SAMPLER names
+exports      which exchanges are OTLP, and which processes export spans
 adoption     how often and how long one observed context may be a parent
 ids          the only maker of trace and span ids
 correlator   Exchange -> SpanIdentity
 """
 
-from otel_qtap.correlation.correlator import CorrelationStatistics, Correlator, TraceMode
+from otel_qtap.correlation.correlator import CaptureSpans, CorrelationStatistics, Correlator, TraceMode
 from otel_qtap.correlation.ids import IdSource
 from otel_qtap.correlation.sampling import Sampler, new_sampler
 
-__all__ = ["CorrelationStatistics", "Correlator", "IdSource", "Sampler", "TraceMode", "new_sampler"]
+__all__ = [
+    "CaptureSpans",
+    "CorrelationStatistics",
+    "Correlator",
+    "IdSource",
+    "Sampler",
+    "TraceMode",
+    "new_sampler",
+]

@@ -50,15 +50,22 @@ class Selectors(NamedTuple):
     exclude: tuple[_Selector, ...]
 
     @classmethod
-    def parse(cls, include: str, exclude: str) -> Self:
+    def parse(
+        cls, include: str, exclude: str, *, variables: tuple[str, str] = (INCLUDE_VARIABLE, EXCLUDE_VARIABLE)
+    ) -> Self:
         """From the two settings. Raises SettingsError that names the variable and the fix."""
-        return cls(_parse(INCLUDE_VARIABLE, include), _parse(EXCLUDE_VARIABLE, exclude))
+        return cls(_parse(variables[0], include), _parse(variables[1], exclude))
 
     def allows(self, facts: ProcessFacts) -> bool:
         """Whether a process is captured; exclusion wins."""
+        named = self.named(facts)
+        return not self.include if named is None else named
+
+    def named(self, facts: ProcessFacts) -> bool | None:
+        """Whether a process is among the included or, which wins, the excluded; None: neither names it."""
         if any(selector.matches(facts) for selector in self.exclude):
             return False
-        return not self.include or any(selector.matches(facts) for selector in self.include)
+        return True if any(selector.matches(facts) for selector in self.include) else None
 
 
 def _parse(variable: str, text: str) -> tuple[_Selector, ...]:

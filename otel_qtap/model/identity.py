@@ -64,6 +64,12 @@ class Endpoint(NamedTuple):
     port: int
 
 
+BY_OPERATOR = "operator"
+"""``ProcessFacts.instrumentation``: the user says that the process makes spans of its own."""
+NOT_INSTRUMENTED = "none"
+"""``ProcessFacts.instrumentation``: the user, or the process's own settings, say that it makes none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessFacts:
     """What is known of an observed process. Absent facts are empty strings or None.
@@ -85,6 +91,9 @@ class ProcessFacts:
     """OTEL_SERVICE_NAME (or service.name of OTEL_RESOURCE_ATTRIBUTES) of the process, if readable."""
     service_namespace: str = ""
     service_version: str = ""
+    instrumentation: str = ""
+    """What shows that the process makes spans of its own; empty: nothing does. NOT_INSTRUMENTED: the user
+    says that it makes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

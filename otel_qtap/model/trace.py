@@ -22,6 +22,11 @@ class SpanIdentity:
     """False: the payload is stored by policy, but no span is exported."""
     link: "SpanTarget | None" = None
     """The observed context, where it did not become the parent."""
+    instrumentation: str = ""
+    """What shows that the process makes the span of this exchange itself; empty: it does not. Then the
+    ids are those of the span on the wire, or our own where there is none on it."""
+    capture_span_id: bytes = b""
+    """Id of the INTERNAL span that shows what was captured, where there is one beside the process's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

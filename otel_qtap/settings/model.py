@@ -77,7 +77,8 @@ DEFAULT_FILE = Path("/etc/otel-qtap/config.yaml")
 Encryption = Literal["none", "aes256", "aws:kms"]
 Attachment = Literal["auto", "multi", "perf"]
 Sites = Literal["auto", "classic"]
-TraceMode = Literal["auto", "child", "link", "root"]
+TraceMode = Literal["auto", "child", "link", "root", "enrich"]
+CaptureSpan = Literal["both", "client", "none"]
 LogLevel = Literal["", "debug", "info", "warn", "error"]
 LogFormat = Literal["auto", "text", "json"]
 
@@ -204,6 +205,11 @@ class Capture:
         default=(),
         takes_restart=True,
     )
+    otlp: bool = setting(
+        FLAG,
+        "Capture calls that carry OpenTelemetry data to a collector too, like any other traffic.",
+        default=False,
+    )
     python: Path = setting(
         ABSOLUTE_PATH,
         "Python interpreter that has the distribution's BCC.",
@@ -253,8 +259,25 @@ class Trace:
     mode: TraceMode = setting(
         one_of(TraceMode),
         "What a trace context seen on the wire becomes: the parent (`child`), a span link "
-        "(`link`), nothing (`root`), or what fits the workload (`auto`).",
+        "(`link`), nothing (`root`), the span itself, to which only a log event is added (`enrich`), or "
+        "`enrich` for processes that make spans of their own and `child` for the others (`auto`).",
         default="auto",
+    )
+    instrumented: tuple[ProcessSelector, ...] = setting(
+        PROCESS_SELECTORS,
+        "Processes that make spans of their own, beside those that are found to; for mode `auto`.",
+        default=(),
+    )
+    uninstrumented: tuple[ProcessSelector, ...] = setting(
+        PROCESS_SELECTORS,
+        "Processes that make no spans of their own, whatever is found; wins over `INSTRUMENTED`.",
+        default=(),
+    )
+    capture_span: CaptureSpan = setting(
+        one_of(CaptureSpan),
+        "Which ends of an exchange whose span is the process's own get a span `qtap.capture` of kind "
+        "INTERNAL below it, which shows the payload in a trace view.",
+        default="both",
     )
     ignore_parent_sampling: bool = setting(
         FLAG, "Export spans, in a new trace, also where the caller decided against sampling.", default=False

@@ -4,7 +4,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TextIO
@@ -86,13 +86,18 @@ class Telemetry:
         self._agent_group = Group(resource_message(self._resource), scope, names.SCHEMA_URL)
         self._spans = SpanEncoder(limits=span_limits, workloads=workloads, clock=self.clock)
         self._uploads = UploadEncoder(limits=span_limits, clock=self.clock)
+        log_limits = log_limits or AttributeLimits()
+        self._event_texts = SpanEncoder(
+            limits=replace(span_limits, attributes=log_limits), workloads=workloads, clock=self.clock
+        )
         self._events = LogEncoder(
-            limits=log_limits or AttributeLimits(),
+            limits=log_limits,
             workloads=workloads,
             agent=self._agent_group,
             clock=self.clock,
         )
         self._unsampled = 0
+        self._spanless = 0
         self._outlets: dict[Signal, Outlet] = {}
         outputs: tuple[tuple[Signal, SignalOutput | MetricsOutput], ...] = (
             (Signal.TRACES, traces),
@@ -137,14 +142,29 @@ class Telemetry:
             )
 
     def write(self, record: Record) -> None:
-        """Export the span of one exchange, and an event for each of its findings."""
-        if not record.identity.sampled:
+        """Export the span of one exchange, and an event for each of its findings.
+
+        Where the process makes the span itself, an event takes its place, and an INTERNAL span if wanted.
+        """
+        identity = record.identity
+        if not identity.sampled:
             self._unsampled += 1
+        elif identity.instrumentation:
+            self._enrich(record)
         elif self._traces is not None:
             group, span = self._spans.encode(record)
             self._traces.append(group, span)
         if record.findings and self._logs is not None:
             self._append_logs(self._events.findings(record))
+
+    def _enrich(self, record: Record) -> None:
+        if self._logs is not None:
+            group, attributes, _ = self._event_texts.describe(record)
+            self._logs.append(*self._events.captured(record, group, attributes))
+        if not record.identity.capture_span_id:
+            self._spanless += 1
+        elif self._traces is not None:
+            self._traces.append(*self._spans.encode(record))
 
     def write_outcome(self, outcome: UploadOutcome) -> None:
         """Export the span of one upload, and the events about what became of its payloads."""
@@ -222,11 +242,11 @@ class Telemetry:
 
     @property
     def settled_spans(self) -> int | None:
-        """Spans that left this process, one way or another, those not sampled included.
+        """Exchanges whose spans left this process, one way or another, those without a span included.
 
         Cheap, for it is asked several times a second. None where spans are not exported at all.
         """
-        return None if self._traces is None else self._unsampled + self._traces.settled
+        return None if self._traces is None else self._unsampled + self._spanless + self._traces.settled
 
     def statistics(self) -> TelemetryStatistics:
         """Return the counts so far."""

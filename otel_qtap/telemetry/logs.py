@@ -58,6 +58,27 @@ class LogEncoder:
             names.EVENT_CONNECTION_CLOSED, SEVERITY_INFO, timestamp_ns, attributes
         )
 
+    def captured(self, record: Record, group: Group, attributes: list[bytes]) -> tuple[Group, bytes]:
+        """An exchange was captured whose span the process makes itself: what our span would have said.
+
+        ``attributes`` are fragments of a span. They are told under the span's id: on the side of the
+        client its own span, on that of the server the span that called it.
+        """
+        identity = record.identity
+        # The same message in another field: only the tag differs.
+        fragments = [LOG_ATTRIBUTES + fragment[1:] for fragment in attributes[: self._count]]
+        return group, log_message(
+            event_name=names.EVENT_PAYLOAD_CAPTURED,
+            severity_number=SEVERITY_INFO,
+            time_unix_ns=self._clock.unix(record.end_ns),
+            observed_unix_ns=self._clock.now(),
+            attributes=fragments,
+            dropped_attributes=max(0, len(attributes) - self._count),
+            trace_id=identity.trace_id,
+            span_id=identity.span_id,
+            trace_flags=identity.trace_flags,
+        )
+
     def findings(self, record: Record) -> Iterator[tuple[Group, bytes]]:
         """Sensitive data was found in the payloads of an exchange: one event per finding."""
         group = self._workload_group(record.connection, record.protocol)

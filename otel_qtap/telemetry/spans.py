@@ -46,6 +46,12 @@ _UPLOAD_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_SAMPLED
 _OBSERVED_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE
 
 
+_KINDS: Final = {_CLIENT: KIND_CLIENT, _SERVER: KIND_SERVER, SpanKind.INTERNAL: KIND_INTERNAL}
+
+Description = tuple[Group, list[bytes], list[bytes]]
+"""Group, attributes and links of a record, the last two as framed fragments of a span."""
+
+
 @dataclass(slots=True)
 class _Connection:
     """What one connection adds to each of its spans."""
@@ -92,6 +98,10 @@ class SpanEncoder:
 
     def encode(self, record: Record) -> tuple[Group, bytes]:
         """Return the span of ``record``, framed, and the group it belongs to."""
+        return self.span(record, self.describe(record))
+
+    def describe(self, record: Record) -> Description:
+        """Return what ``record`` says, whatever it is that says it: a span or a log event."""
         identity = record.identity
         connection = self._connections.get(record.connection.id)
         if connection is None or connection.context is not record.connection:
@@ -104,13 +114,11 @@ class SpanEncoder:
         parts += connection.fragments
         kind = record.kind
         if kind is _CLIENT:
-            otlp_kind = KIND_CLIENT
             parts.append(self._client_side)
         elif kind is _SERVER:
-            otlp_kind = KIND_SERVER
             parts.append(self._server_side)
-        else:
-            otlp_kind = KIND_INTERNAL
+        if identity.instrumentation:
+            parts.append(attributes.fragment(names.INSTRUMENTATION_EVIDENCE, identity.instrumentation))
         if record.incomplete:
             parts.append(attributes.fragment(names.CAPTURE_COMPLETE, False))
             parts.append(attributes.fragment(names.CAPTURE_INCOMPLETE_REASON, tuple(record.incomplete)))
@@ -124,6 +132,20 @@ class SpanEncoder:
             parts.append(attributes.fragment(names.PAYLOAD_DROP_REASON, record.refused))
         if identity.link is not None and self._may_link(record, identity.link):
             links.append(self._link(identity.link, [self._observed_kind], _OBSERVED_LINK_FLAGS))
+        group = workload.groups.get(record.protocol) or self._workloads.group(workload, record.protocol)
+        return group, parts, links
+
+    def span(self, record: Record, description: Description) -> tuple[Group, bytes]:
+        """Return the span, framed, of a record that was described; its fragments are taken over."""
+        group, parts, links = description
+        identity = record.identity
+        span_id, parent_span_id, name = identity.span_id, identity.parent_span_id, record.name
+        otlp_kind = _KINDS[record.kind]
+        if identity.instrumentation:
+            # Beside the process's own span, or for it: of a kind that no view of services counts.
+            otlp_kind, name = KIND_INTERNAL, names.CAPTURE_SPAN
+            span_id = identity.capture_span_id
+            parent_span_id = b"" if span_id == identity.span_id else identity.span_id
         dropped_attributes = len(parts) - self._attribute_count
         if dropped_attributes > 0:
             del parts[self._attribute_count :]
@@ -135,17 +157,17 @@ class SpanEncoder:
         end_unix_ns = record.end_ns + offset_ns
         flags = FLAG_HAS_IS_REMOTE | identity.trace_flags & 0xFF
         return (
-            workload.groups.get(record.protocol) or self._workloads.group(workload, record.protocol),
+            group,
             span_message(
                 trace_id=identity.trace_id,
-                span_id=identity.span_id,
-                name=record.name,
+                span_id=span_id,
+                name=name,
                 kind=otlp_kind,
                 start_unix_ns=start_unix_ns,
                 end_unix_ns=end_unix_ns if end_unix_ns > start_unix_ns else start_unix_ns,
                 attributes=parts,
                 flags=flags | FLAG_IS_REMOTE if identity.parent_is_remote else flags,
-                parent_span_id=identity.parent_span_id,
+                parent_span_id=parent_span_id,
                 trace_state=identity.trace_state,
                 is_error=record.is_error,
                 links=links,

@@ -31,7 +31,7 @@ def running_cpython_server(
 ) -> Iterator[TlsServer]:
     """The echoing HTTPS server, with a thread or (``fork``) a process a connection."""
     arguments = [str(pki.server.certificate), str(pki.server.key), *(["--fork"] if fork else [])]
-    with _announced(python_program("tls_server.py", *arguments), environment) as server:
+    with running_announced(python_program("tls_server.py", *arguments), environment) as server:
         yield server
 
 
@@ -39,12 +39,15 @@ def running_cpython_server(
 def running_raw_echo(pki: Pki) -> Iterator[TlsServer]:
     """A TLS server that sends back whatever bytes it gets."""
     arguments = [str(pki.server.certificate), str(pki.server.key)]
-    with _announced(python_program("raw_tls_echo.py", *arguments)) as server:
+    with running_announced(python_program("raw_tls_echo.py", *arguments)) as server:
         yield server
 
 
 @contextmanager
-def _announced(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[TlsServer]:
+def running_announced(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[TlsServer]:
+    """A server that prints its port when it listens; ``environment`` is added to that of the tests."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

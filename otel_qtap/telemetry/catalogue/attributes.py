@@ -15,6 +15,14 @@ SPANS = (
         "of the connection saw it. The name is the request method, `HTTP` for methods that are not known.",
     ),
     DescribedSpan(
+        f"`{names.CAPTURE_SPAN}`",
+        "INTERNAL",
+        "workload",
+        "`otel_qtap.http`",
+        "The same where the process makes its own CLIENT or SERVER span of it: below the span whose context "
+        "was on the wire, or a root where none was. See [correlation.md](correlation.md).",
+    ),
+    DescribedSpan(
         "`PutObject`",
         "CLIENT",
         "agent",
@@ -119,6 +127,14 @@ SPAN_ATTRIBUTES = (
         f"exchanges where `{names.CAPTURE_COMPLETE}` is false",
         "What is missing: `gap`, `truncated`, `attached_midstream`, `request_not_seen`, `response_not_seen`, "
         "`connection_ended`, `malformed`.",
+    ),
+    Attribute(
+        names.INSTRUMENTATION_EVIDENCE,
+        "string",
+        f"exchanges whose span is the process's own: on `{names.CAPTURE_SPAN}`",
+        "What shows that the process makes spans: `python_path`, `java_agent`, `node_options`, "
+        "`dotnet_profiler`, `ruby_options`, `php_extension`, `otlp_connection`, `otlp_export`, or the user's "
+        "word: `operator`.",
     ),
     Attribute(
         names.PEER_SOURCE,

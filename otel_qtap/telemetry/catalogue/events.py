@@ -22,7 +22,30 @@ _CONNECTION = (
     names.NETWORK_LOCAL_PORT,
 )
 
+_CAPTURED = (
+    names.INSTRUMENTATION_EVIDENCE,
+    names.CAPTURE_SIDE,
+    names.CAPTURE_COMPLETE,
+    names.CAPTURE_INCOMPLETE_REASON,
+    names.REQUEST_CONTENT_REF,
+    names.RESPONSE_CONTENT_REF,
+    names.PAYLOAD_URI,
+    names.PAYLOAD_PART,
+    names.PAYLOAD_STATUS,
+    names.PAYLOAD_DROP_REASON,
+)
+
 EVENTS = (
+    DescribedEvent(
+        names.EVENT_PAYLOAD_CAPTURED,
+        "INFO",
+        "workload",
+        _CAPTURED,
+        "An exchange was captured whose span the process makes itself: with these, all attributes that our "
+        "span would have. It stands under the ids that were on the wire: on the client's side those of its "
+        "own span, on the server's those of the caller's; where there were none, under those of "
+        f"`{names.CAPTURE_SPAN}`.",
+    ),
     DescribedEvent(
         names.EVENT_TLS_HANDSHAKE,
         "INFO",

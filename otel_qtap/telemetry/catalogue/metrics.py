@@ -34,6 +34,9 @@ METRICS = (
     Metric("qtap.exchange.parsed", "counter", "{exchange}", _PROTOCOL, "Exchanges recognised."),
     Metric("qtap.exchange.unpaired", "counter", "{exchange}", _PROTOCOL, "Of those, without their request."),
     Metric(
+        "qtap.exchange.otlp", "counter", "{exchange}", (), "OTLP exports of observed processes, left out."
+    ),
+    Metric(
         "qtap.protocol.malformed", "counter", "{message}", _PROTOCOL, "Messages that break their protocol."
     ),
     Metric("qtap.protocol.skipped.io", "counter", "By", _PROTOCOL, "Bytes that belong to no message."),
@@ -41,7 +44,7 @@ METRICS = (
     Metric("qtap.protocol.opaque.io", "counter", "By", (), "Bytes that no protocol claims; not stored."),
     Metric("qtap.protocol.opaque", "counter", "{connection}", (), "Connections that no protocol claims."),
     # correlation
-    Metric("qtap.trace.placed", "counter", "{span}", ("qtap.trace.position",), "Spans placed in traces."),
+    Metric("qtap.trace.placed", "counter", "{span}", ("qtap.trace.position",), "Exchanges placed in traces."),
     Metric("qtap.trace.unsampled", "counter", "{span}", (), "Spans not exported by sampling."),
     Metric("qtap.trace.malformed", "counter", "{field}", (), "Propagation fields that break their format."),
     # classification
@@ -162,7 +165,7 @@ METRIC_ATTRIBUTES = (
     Attribute("qtap.connection.close_reason", "string", "qtap.connection.closed", "As on the log event."),
     Attribute("qtap.stream.gap.cause", "string", "qtap.stream.gap*", "`not_copied`, `lost` or `tail`."),
     Attribute("qtap.protocol", "string", "qtap.exchange.*, qtap.protocol.*", "Protocol, e.g. `http`."),
-    Attribute("qtap.trace.position", "string", "qtap.trace.placed", "`root`, `child` or `link`."),
+    Attribute("qtap.trace.position", "string", "qtap.trace.placed", "`root`, `child`, `link` or `enriched`."),
     Attribute("qtap.payload.drop_reason", "string", "qtap.payload.refused", "As on spans."),
     Attribute(
         "otel.component.type",

@@ -73,7 +73,7 @@ class Exported:
 class Agent:
     """A chain that is fed with records of the rings."""
 
-    def __init__(self, tracker: ConnectionTracker | None = None) -> None:
+    def __init__(self, tracker: ConnectionTracker | None = None, *, keep_otlp: bool = False) -> None:
         log: list[str] = []
         self.log = log
         self.store = Store(log)
@@ -97,6 +97,7 @@ class Agent:
             classifier=ClassificationEngine(()),
             payloads=self.store,
             telemetry=self.exported,
+            keep_otlp=keep_otlp,
         )
 
     def receive(self, *records: bytes) -> None:
@@ -238,3 +239,14 @@ def test_a_connection_that_was_idle_for_long_is_captured_again() -> None:
 
     assert agent.services == ["web", "web"]
     assert agent.exported.records[1].incomplete == ()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_telemetry_on_its_way_is_no_traffic_unless_it_is_wanted(keep: bool) -> None:
+    agent = Agent(keep_otlp=keep)
+    connection = KernelConnection(1)
+    agent.learn(connection, "collector")
+    export = b"POST /v1/traces HTTP/1.1\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+    agent.receive(connection.data(Direction.INGRESS, export), connection.data(Direction.EGRESS, RESPONSE))
+    assert len(agent.exported.records) == agent.chain.exchanges == keep
+    assert agent.chain.statistics().otlp == (not keep)

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_qtap.correlation import Correlator, TraceMode, new_sampler
-from otel_qtap.model.exchange import Exchange, SpanKind
-from otel_qtap.model.identity import ConnectionContext, ConnectionId
+from otel_qtap.correlation import CaptureSpans, Correlator, TraceMode, new_sampler
+from otel_qtap.model.exchange import Exchange, Part, Payload, SpanKind
+from otel_qtap.model.identity import (
+    BY_OPERATOR,
+    NOT_INSTRUMENTED,
+    ConnectionContext,
+    ConnectionId,
+    ProcessFacts,
+    ProcessId,
+)
 from otel_qtap.model.trace import SpanTarget
 
 TRACE = bytes.fromhex("0af7651916cd43dd8448eb211c80319c")
@@ -18,12 +25,22 @@ SAMPLED = {"traceparent": f"00-{TRACE.hex()}-{SPAN.hex()}-01"}
 UNSAMPLED = {"traceparent": f"00-{TRACE.hex()}-{SPAN.hex()}-00"}
 
 
-def exchange(propagation: Mapping[str, str], start_ns: int = 0) -> Exchange:
+CLIENT, SERVER = SpanKind.CLIENT, SpanKind.SERVER
+
+
+def exchange(
+    propagation: Mapping[str, str],
+    start_ns: int = 0,
+    *,
+    kind: SpanKind = CLIENT,
+    instrumentation: str = "",
+) -> Exchange:
+    facts = ProcessFacts(process=ProcessId(1, 2), instrumentation=instrumentation)
     return Exchange(
-        connection=ConnectionContext(id=ConnectionId(1, 2, 3, 4)),
+        connection=ConnectionContext(id=ConnectionId(1, 2, 3, 4), facts=facts),
         protocol="http",
         protocol_version="1.1",
-        kind=SpanKind.CLIENT,
+        kind=kind,
         name="GET",
         start_ns=start_ns,
         end_ns=start_ns + 1,
@@ -42,6 +59,7 @@ def correlator(
     ignore_parent_sampling: bool = False,
     adoption_limit: int = 100,
     adoption_ns: int = 60_000_000_000,
+    capture_spans: CaptureSpans = CaptureSpans.BOTH,
 ) -> Correlator:
     return Correlator(
         propagators=propagators,
@@ -51,6 +69,7 @@ def correlator(
         adoption_limit=adoption_limit,
         adoption_ns=adoption_ns,
         random_bytes=os.urandom,
+        capture_spans=capture_spans,
     )
 
 
@@ -77,6 +96,115 @@ def test_child_of_the_observed_context(mode: TraceMode) -> None:
     assert identity.trace_flags == 0b01
     assert identity.sampled
     assert identity.link is None
+
+
+@pytest.mark.parametrize("kind", [CLIENT, SERVER])
+def test_auto_enriches_the_span_on_the_wire_where_the_process_makes_spans(kind: SpanKind) -> None:
+    fields = SAMPLED | {"tracestate": "ot=th:c"}
+    identity = correlator().identify(exchange(fields, kind=kind, instrumentation="java_agent"))
+    assert (identity.trace_id, identity.span_id, identity.parent_span_id) == (TRACE, SPAN, b"")
+    assert identity.instrumentation == "java_agent"
+    assert len(identity.capture_span_id) == 8
+    assert identity.capture_span_id != SPAN
+    assert identity.parent_is_remote == (kind is SERVER)
+    assert (identity.trace_state, identity.trace_flags, identity.link) == ("ot=th:c", 0b01, None)
+
+
+@pytest.mark.parametrize(
+    ("spans", "shown"),
+    [(CaptureSpans.BOTH, [CLIENT, SERVER]), (CaptureSpans.CLIENT, [CLIENT]), (CaptureSpans.NONE, [])],
+)
+def test_which_ends_get_a_capture_span(spans: CaptureSpans, shown: list[SpanKind]) -> None:
+    subject = correlator(TraceMode.ENRICH, capture_spans=spans)
+    got = [
+        kind for kind in (CLIENT, SERVER) if subject.identify(exchange(SAMPLED, kind=kind)).capture_span_id
+    ]
+    assert got == shown
+
+
+@pytest.mark.parametrize(
+    ("mode", "said", "evidence"),
+    [
+        (TraceMode.AUTO, "", ""),
+        (TraceMode.AUTO, NOT_INSTRUMENTED, ""),
+        (TraceMode.AUTO, "python_path", "python_path"),
+        (TraceMode.ENRICH, "", BY_OPERATOR),
+        (TraceMode.ENRICH, NOT_INSTRUMENTED, BY_OPERATOR),
+        (TraceMode.CHILD, "python_path", ""),
+        (TraceMode.LINK, "python_path", ""),
+        (TraceMode.ROOT, "python_path", ""),
+    ],
+)
+@pytest.mark.parametrize("fields", [{}, SAMPLED])
+def test_the_mode_decides_and_auto_by_process(
+    mode: TraceMode, said: str, evidence: str, fields: dict[str, str]
+) -> None:
+    subject = correlator(mode)
+    assert subject.identify(exchange(fields, kind=SERVER, instrumentation=said)).instrumentation == evidence
+
+
+def test_a_client_that_sent_no_context_is_not_instrumented_there() -> None:
+    identity = correlator().identify(exchange({}, instrumentation="java_agent"))
+    assert identity.instrumentation == ""
+    assert identity.capture_span_id == b""
+
+
+@pytest.mark.parametrize("spans", CaptureSpans)
+def test_a_server_that_got_no_context_makes_a_span_that_we_cannot_name(spans: CaptureSpans) -> None:
+    subject = correlator(capture_spans=spans)
+    identity = subject.identify(exchange({}, kind=SERVER, instrumentation="java_agent"))
+    assert identity.instrumentation == "java_agent"
+    assert identity.capture_span_id == identity.span_id
+    assert identity.parent_span_id == b""
+    assert identity.trace_flags == 0b11
+
+
+def test_the_decision_not_to_sample_is_followed_for_the_spans_of_others_too() -> None:
+    identity = correlator(TraceMode.ENRICH).identify(exchange(UNSAMPLED))
+    assert not identity.sampled
+    assert identity.trace_flags == 0
+
+
+def test_a_span_that_its_process_did_not_sample_is_no_second_one() -> None:
+    subject = correlator(TraceMode.ENRICH, ignore_parent_sampling=True)
+    identity = subject.identify(exchange(UNSAMPLED))
+    assert identity.instrumentation == ""
+    assert identity.link == OBSERVED
+
+
+def test_a_context_that_a_client_repeats_is_not_that_of_a_span_of_each_call() -> None:
+    subject = correlator(TraceMode.ENRICH, adoption_limit=1)
+    first, second = (subject.identify(exchange(SAMPLED)) for _ in range(2))
+    assert (first.instrumentation, second.instrumentation) == (BY_OPERATOR, "")
+    assert second.link == OBSERVED
+
+
+def test_a_server_makes_a_span_of_each_call_whatever_it_was_sent() -> None:
+    subject = correlator(TraceMode.ENRICH, adoption_limit=1)
+    first, second = (subject.identify(exchange(SAMPLED, kind=SERVER)) for _ in range(2))
+    assert (first.instrumentation, second.instrumentation) == (BY_OPERATOR, BY_OPERATOR)
+    assert (first.trace_id, first.link) == (TRACE, None)
+    assert second.trace_id != TRACE
+    assert second.link == OBSERVED
+    assert second.capture_span_id == second.span_id
+
+
+def test_a_process_that_was_seen_to_export_spans_makes_them() -> None:
+    subject = correlator()
+    assert subject.identify(exchange(SAMPLED)).instrumentation == ""
+    subject.exporters.observe(an_export())
+    assert subject.identify(exchange(SAMPLED)).instrumentation == "otlp_export"
+    denied = exchange(SAMPLED, instrumentation=NOT_INSTRUMENTED)
+    assert subject.identify(denied).instrumentation == ""
+
+
+def an_export() -> Exchange:
+    export = exchange({})
+    export.attributes |= {"http.request.method": "POST", "url.full": "https://c:4318/v1/traces"}
+    export.request = Payload(
+        part=Part.REQUEST, record_type="", head=b"", body=b"", size=0, media_type="application/x-protobuf"
+    )
+    return export
 
 
 def test_the_random_flag_is_inherited() -> None:
@@ -170,8 +298,10 @@ def test_statistics_add_up() -> None:
     subject = correlator(adoption_limit=1)
     for fields in ({}, {"traceparent": "broken"}, SAMPLED, SAMPLED, UNSAMPLED):
         subject.identify(exchange(fields))
+    subject.identify(exchange({}, kind=SERVER, instrumentation="java_agent"))
     statistics = subject.statistics()
     assert (statistics.roots, statistics.children, statistics.links) == (2, 1, 2)
+    assert statistics.enriched == 1
     assert statistics.malformed == 1
     assert statistics.unsampled == 1
 

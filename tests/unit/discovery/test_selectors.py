@@ -61,6 +61,18 @@ def test_exclusion_wins():
     assert Selectors.parse("nginx", "user=root").allows(FACTS)
 
 
+def test_what_is_named_and_what_is_not():
+    assert Selectors.parse("nginx", "").named(FACTS) is True
+    assert Selectors.parse("nginx", "user=www-data").named(FACTS) is False
+    assert Selectors.parse("", "").named(FACTS) is None
+    assert Selectors.parse("curl", "").named(FACTS) is None
+
+
+def test_other_settings_have_selectors_too():
+    with pytest.raises(SettingsError, match="THEIR_SECOND"):
+        Selectors.parse("", "name=x", variables=("THEIR_FIRST", "THEIR_SECOND"))
+
+
 @pytest.mark.parametrize(
     ("include", "exclude", "variable", "fix"),
     [

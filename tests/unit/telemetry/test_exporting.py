@@ -124,6 +124,30 @@ def test_unsampled_exchange_is_counted_and_its_findings_are_told(telemetry_to, c
     assert telemetry.statistics().spans_unsampled == telemetry.settled_spans == 1
 
 
+@pytest.mark.parametrize("capture_span_id", [b"", b"capture!"])
+def test_where_the_process_makes_the_span_an_event_takes_its_place(
+    telemetry_to, collector, record, object_ref, upload, capture_span_id
+):
+    telemetry = telemetry_to()
+    identity = SpanIdentity(
+        trace_id=b"\x01" * 16,
+        span_id=b"\x02" * 8,
+        instrumentation="java_agent",
+        capture_span_id=capture_span_id,
+    )
+    telemetry.write(record(identity=identity, response_ref=object_ref(), upload=upload))
+    assert telemetry.shutdown(5)
+
+    [event] = collector.log_records()
+    assert (event.event_name, event.span_id) == ("qtap.payload.captured", b"\x02" * 8)
+    told = {one.key: one.value for one in event.attributes}
+    assert told["http.response.body.content_ref"].string_value == object_ref().uri
+    assert told["qtap.capture.complete"].bool_value
+    shown = [(span.name, span.span_id, span.parent_span_id) for span in collector.spans()]
+    assert shown == ([("qtap.capture", capture_span_id, b"\x02" * 8)] if capture_span_id else [])
+    assert telemetry.settled_spans == 1
+
+
 def test_connection_events_and_losses(telemetry_to, collector, connection):
     telemetry = telemetry_to()
     telemetry.handshake(connection(), 1, 2)

@@ -10,6 +10,7 @@ from otel_qtap.model.trace import SpanIdentity, SpanTarget
 from otel_qtap.telemetry.clock import UnixClock
 from otel_qtap.telemetry.limits import AttributeLimits
 from otel_qtap.telemetry.logs import LogEncoder
+from otel_qtap.telemetry.otlp.attributes import SPAN_ATTRIBUTES, AttributeEncoder
 from otel_qtap.telemetry.otlp.requests import Group
 from otel_qtap.telemetry.resource import HostIdentity
 from otel_qtap.telemetry.workloads import Workloads
@@ -161,3 +162,20 @@ def test_limits_of_log_records_apply(connection):
     assert len(record.attributes) == 4
     assert record.dropped_attributes_count == 12
     assert attributes(record)["process.executable.name"] == "pyth"
+
+
+def test_captured_exchange_is_told_under_the_span_of_the_process(record):
+    identity = SpanIdentity(trace_id=b"\x01" * 16, span_id=b"\x02" * 8, trace_flags=1, instrumentation="x")
+    spans = AttributeEncoder(SPAN_ATTRIBUTES)
+    said = [spans.fragment("url.path", "/"), spans.fragment("http.response.status_code", 200)]
+    group, message = encoder(AttributeLimits()).captured(record(identity=identity), AGENT, said)
+    told = parsed(message)
+    assert group is AGENT
+    assert (told.event_name, told.severity_number) == ("qtap.payload.captured", INFO)
+    assert (told.trace_id, told.span_id, told.flags) == (b"\x01" * 16, b"\x02" * 8, 1)
+    assert told.time_unix_nano == OFFSET + 5_001_000_000
+    assert attributes(told) == {"url.path": "/", "http.response.status_code": 200}
+
+    [short] = [encoder(AttributeLimits(count=1)).captured(record(identity=identity), AGENT, said)[1]]
+    assert attributes(parsed(short)) == {"url.path": "/"}
+    assert parsed(short).dropped_attributes_count == 1

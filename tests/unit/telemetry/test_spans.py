@@ -310,3 +310,26 @@ def test_any_record_becomes_a_span_that_can_be_read(
         "qtap.capture.complete",
         *(key.encode("utf-8", "replace").decode() for key in told),
     }
+
+
+@pytest.mark.parametrize("kind", [SpanKind.CLIENT, SpanKind.SERVER])
+def test_beside_a_span_of_the_process_ours_is_internal_and_below_it(kind, record, object_ref, upload):
+    identity = SpanIdentity(
+        trace_id=TRACE, span_id=PARENT, instrumentation="java_agent", capture_span_id=b"\x09" * 8
+    )
+    exchange = record(identity=identity, kind=kind, response_ref=object_ref(), upload=upload)
+    span = encoded(exchange)
+    assert (span.trace_id, span.span_id, span.parent_span_id) == (TRACE, b"\x09" * 8, PARENT)
+    assert (span.name, span.kind) == ("qtap.capture", Span.SPAN_KIND_INTERNAL)
+    assert [link.trace_id for link in span.links] == [upload.trace_id]
+    told = attributes(span)
+    assert told["qtap.instrumentation.evidence"] == "java_agent"
+    assert told["qtap.capture.side"] == kind.value
+    assert told["http.response.body.content_ref"] == object_ref().uri
+
+
+def test_where_the_span_of_the_process_has_no_name_ours_is_a_root(record):
+    own = b"\x09" * 8
+    identity = SpanIdentity(trace_id=TRACE, span_id=own, instrumentation="java_agent", capture_span_id=own)
+    span = encoded(record(identity=identity, kind=SpanKind.SERVER))
+    assert (span.span_id, span.parent_span_id, span.kind) == (own, b"", Span.SPAN_KIND_INTERNAL)

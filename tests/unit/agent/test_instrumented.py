@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from otel_qtap.agent.instrumented import LOOK_SECONDS, InstrumentationJudge, instrumentation_judge
+from otel_qtap.discovery.procfs import ProcessReader
+from otel_qtap.discovery.selectors import Selectors
+from otel_qtap.model.identity import BY_OPERATOR, NOT_INSTRUMENTED, ProcessFacts
+from otel_qtap.settings import load_settings
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def judge(clock: Clock) -> InstrumentationJudge:
+    return InstrumentationJudge(Selectors.parse("", ""), clock=clock)
+
+
+@pytest.fixture
+def facts() -> ProcessFacts:
+    found = ProcessReader().facts(os.getpid())
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process has a connection to what stands in for a collector."""
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        port = collector.getsockname()[1]
+        monkeypatch.setattr("otel_qtap.discovery.instrumentation.STANDARD_PORTS", frozenset({port}))
+        with socket.create_connection(("127.0.0.1", port)):
+            yield
+
+
+@pytest.mark.parametrize(
+    ("instrumented", "uninstrumented", "verdict"),
+    [("pid=*", "", BY_OPERATOR), ("", "pid=*", NOT_INSTRUMENTED), ("pid=*", "pid=*", NOT_INSTRUMENTED)],
+)
+def test_the_user_has_the_first_word(
+    instrumented: str, uninstrumented: str, verdict: str, facts: ProcessFacts, clock: Clock
+) -> None:
+    selectors = Selectors.parse(
+        instrumented.replace("*", str(os.getpid())), uninstrumented.replace("*", str(os.getpid()))
+    )
+    judge = InstrumentationJudge(selectors, clock=clock)
+    assert judge.judge(facts).instrumentation == verdict
+
+
+def test_how_it_started_has_the_second(facts: ProcessFacts, judge: InstrumentationJudge) -> None:
+    # Of its command line only: the environment that counts is the one with which this process started.
+    java = ProcessFacts(
+        process=facts.process, executable="/usr/bin/java", command_line=("java", "-javaagent:/otel.jar")
+    )
+    assert judge.judge(java).instrumentation == "java_agent"
+    assert judge.judge(facts) == facts
+
+
+@pytest.mark.usefixtures("connected")
+def test_what_it_does_has_the_third(facts: ProcessFacts, judge: InstrumentationJudge) -> None:
+    assert judge.judge(facts).instrumentation == ""
+    [found] = judge.exporting([facts])
+    assert found.process == facts.process
+    assert found.instrumentation == "otlp_connection"
+
+
+@pytest.mark.usefixtures("connected")
+def test_it_looks_now_and_then(facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock) -> None:
+    judge.judge(facts)
+    assert len(list(judge.exporting([facts]))) == 1
+    assert list(judge.exporting([facts])) == []
+    clock.now += LOOK_SECONDS
+    assert len(list(judge.exporting([facts]))) == 1
+
+
+@pytest.mark.usefixtures("connected")
+def test_what_is_decided_or_gone_is_forgotten(
+    facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock
+) -> None:
+    judge.judge(facts)
+    assert list(judge.exporting([])) == []
+    clock.now += LOOK_SECONDS
+    assert list(judge.exporting([facts])) == []
+
+
+def test_settings_choose_the_judge(facts: ProcessFacts) -> None:
+    assert instrumentation_judge(load_settings({"OTEL_QTAP_TRACE_MODE": "child"})) is None
+    settings = {"OTEL_QTAP_TRACE_INSTRUMENTED": "exe=*", "OTEL_QTAP_TRACE_UNINSTRUMENTED": "comm=other"}
+    judge = instrumentation_judge(load_settings(settings))
+    assert judge is not None
+    assert judge.judge(facts).instrumentation == BY_OPERATOR
