@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services that make spans of their own: an exchange has one CLIENT and one SERVER span, and its payload."""
+"""Services that make spans of their own: an exchange has one CLIENT and one SERVER span, and its payload.
+
+The collector counts them with its own connectors for span metrics and service graphs.
+"""
 
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.support.agent import AgentProcess, payload_get, running_agent
+from tests.support.agent import AgentProcess, payload_get
+from tests.support.clients import request
 from tests.support.collector import Collector, running_collector
+from tests.support.counted import counted_spans, edges
 from tests.support.instrumented_python import command, environment
 from tests.support.otlp_records import LogRecord, Span
 from tests.support.pki import Pki
-from tests.support.service_graph import service, service_graph
+from tests.support.stored import wait_for_reference
 from tests.support.subprocesses import end
 from tests.support.tls_servers import TlsServer, running_announced
 from tests.support.waiting import eventually
@@ -23,13 +27,23 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.e2e
 
 EXCHANGES = 4
+OURS = "otel_qtap.http"
+FLASK, REQUESTS = "opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.requests"
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    with running_collector(tmp_path_factory.mktemp("collector"), counting=True) as collector:
+        yield collector
 
 
 @dataclass
 class Shop:
     """One service that calls another, both under names that no other test uses."""
 
+    agent: AgentProcess
     collector: Collector
+    bystander: TlsServer
     pki: Pki
     caller: str
     called: str
@@ -65,160 +79,184 @@ class Shop:
             end(client)
         assert answers.splitlines() == [body[::-1] for body in bodies]
 
-    def spans(self, *kinds: str) -> list[Span]:
-        names = {self.caller, self.called}
-        return [s for s in self.collector.telemetry().spans if s.kind in kinds and service(s) in names]
+    def spans(self, kind: str) -> list[Span]:
+        return [s for s in self.collector.telemetry().spans if s.kind == kind and self._is_ours(s.resource)]
 
-    def captured(self) -> list[LogRecord]:
-        names = {self.caller, self.called}
+    def captured(self, side: str) -> list[LogRecord]:
+        """The events of one side, ``client`` or ``server``."""
         events = self.collector.telemetry().events("qtap.payload.captured")
-        return [event for event in events if event.resource["service.name"] in names]
+        ours = [event for event in events if self._is_ours(event.resource)]
+        return [event for event in ours if event.attributes["qtap.capture.side"] == side]
 
-    def wait_for_spans(self, kind: str, count: int) -> None:
-        eventually(
-            lambda: len(self.spans(kind)) >= count, f"{count} {kind} spans of {self.called}", seconds=20
-        )
+    def _is_ours(self, resource: dict[str, object]) -> bool:
+        return resource.get("service.name") in (self.caller, self.called)
+
+    def settle(self, **least: int) -> None:
+        """Wait for so many spans of each kind, then until nothing can be on its way any more."""
+        for kind, count in least.items():
+            eventually(lambda k=kind, n=count: len(self.spans(k)) >= n, f"{count} {kind} spans", seconds=20)
+        # The agent exports each signal in the order in which it captured.
+        mark = f"/{secrets.token_hex(8)}"
+        closed = self._closed()
+        request("http.client", "GET", self.bystander.url + mark, self.pki.ca)
+        self.collector.wait_for_spans(1, lambda span: span.attributes.get("url.path") == mark)
+        eventually(lambda: self._closed() > closed, "the events that came before have arrived")
+        for _ in range(2):  # the first may have been counted before the last span came
+            counted = self._counted()
+            eventually(lambda n=counted: self._counted() > n, "the collector counts")
+
+    def _closed(self) -> int:
+        events = self.collector.telemetry().events("qtap.connection.closed")
+        return sum(event.attributes.get("network.local.port") == self.bystander.port for event in events)
+
+    def _counted(self) -> int:
+        points = self.collector.telemetry().points
+        return sum(point.name == "traces.span.metrics.calls" for point in points)
+
+    def assert_counted_once(self) -> None:
+        """Each exchange is one CLIENT span, one SERVER span, and one call of one service by the other."""
+        telemetry = self.collector.telemetry()
+        assert counted_spans(telemetry, self.caller) == {"SPAN_KIND_CLIENT": EXCHANGES}
+        assert counted_spans(telemetry, self.called) == {"SPAN_KIND_SERVER": EXCHANGES}
+
+    def edges(self) -> dict[tuple[str, str], float]:
+        return edges(self.collector.telemetry(), self.caller, self.called)
 
 
 @pytest.fixture
-def shop(collector: Collector, pki: Pki) -> Shop:
+def shop(agent: AgentProcess, collector: Collector, cpython_server: TlsServer, pki: Pki) -> Shop:
     mark = secrets.token_hex(4)
-    return Shop(collector, pki, f"shop-{mark}", f"orders-{mark}")
-
-
-@contextmanager
-def agent_of(directory: Path, shop: Shop, **settings: str) -> Iterator[AgentProcess]:
-    ours = {"OTEL_EXPORTER_OTLP_ENDPOINT": shop.collector.http_endpoint, **settings}
-    with running_agent(directory / "agent", ours) as agent:
-        yield agent
+    return Shop(agent, collector, cpython_server, pki, f"shop-{mark}", f"orders-{mark}")
 
 
 def bodies() -> list[bytes]:
     return [f"order {secrets.token_hex(8)}".encode() for _ in range(EXCHANGES)]
 
 
-def stored(agent: AgentProcess, attributes: dict[str, str], part: str) -> bytes:
-    return payload_get(agent, attributes[f"http.{part}.body.content_ref"], "--body")
+def scopes(spans: Sequence[Span]) -> set[str]:
+    return {span.scope.name for span in spans}
 
 
 def assert_payloads(
-    agent: AgentProcess, told: Sequence[Span] | Sequence[LogRecord], sent: list[bytes]
+    agent: AgentProcess, told: Sequence[Span] | Sequence[LogRecord], sent: Sequence[bytes]
 ) -> None:
     """What tells of the exchanges leads to their bodies, and says that they are whole."""
+    assert len(told) == len(sent)
     assert all(one.attributes["qtap.capture.complete"] for one in told)
-    assert sorted(stored(agent, one.attributes, "request") for one in told) == sorted(sent)
-    assert sorted(stored(agent, one.attributes, "response") for one in told) == sorted(b[::-1] for b in sent)
+    for part, bodies in (("request", set(sent)), ("response", {body[::-1] for body in sent})):
+        references = [one.attributes[f"http.{part}.body.content_ref"] for one in told]
+        assert {wait_for_reference(reference).body for reference in references} == bodies
+    assert payload_get(agent, references[0], "--body") in bodies
 
 
-def side(told: Sequence[LogRecord], which: str) -> list[LogRecord]:
-    return [one for one in told if one.attributes["qtap.capture.side"] == which]
-
-
-def test_both_sides_instrumented(tmp_path: Path, shop: Shop) -> None:
+def test_both_sides_instrumented(shop: Shop) -> None:
     sent = bodies()
-    with agent_of(tmp_path, shop) as agent, shop.server(instrumented=True) as server:
+    with shop.server(instrumented=True) as server:
         shop.call(server, sent, instrumented=True)
-        shop.wait_for_spans("server", EXCHANGES)
-        agent.stop()
+        shop.settle(client=EXCHANGES, server=EXCHANGES, internal=2 * EXCHANGES)
 
-    calls = shop.spans("client", "server")
-    graph = service_graph(calls)
-    assert graph.calls == {(shop.caller, shop.called): EXCHANGES}
-    assert not graph.unpaired
-    assert not [span for span in calls if span.scope.name.startswith("otel_qtap")]
+    assert scopes(shop.spans("client")) == {REQUESTS}
+    assert scopes(shop.spans("server")) == {FLASK}
+    shop.assert_counted_once()
+    assert shop.edges() == {(shop.caller, shop.called): EXCHANGES}
 
-    clients = {(span.trace_id, span.span_id) for span in calls if span.kind == "client"}
-    for which in ("client", "server"):
-        events = side(shop.captured(), which)
-        assert {(event.trace_id, event.span_id) for event in events} == clients
+    theirs = {(span.trace_id, span.span_id) for span in shop.spans("client")}
+    for side in ("client", "server"):
+        events = shop.captured(side)
+        assert {(event.trace_id, event.span_id) for event in events} == theirs
         assert {event.attributes["qtap.instrumentation.evidence"] for event in events} == {"python_path"}
-        assert_payloads(agent, events, sent)
-    shown = [span for span in shop.spans("internal") if span.name == "qtap.capture"]
-    assert sorted((span.trace_id, span.parent_span_id) for span in shown) == sorted([*clients, *clients])
+        assert_payloads(shop.agent, events, sent)
+    shown = shop.spans("internal")
+    assert {span.name for span in shown} == {"qtap.capture"}
+    assert sorted((span.trace_id, span.parent_span_id) for span in shown) == sorted([*theirs, *theirs])
+    assert all(link.trace_id != span.trace_id for span in shown for link in span.links)
     assert all(span.links for span in shown)
 
 
-def test_caller_instrumented_alone(tmp_path: Path, shop: Shop) -> None:
+def test_caller_instrumented_alone(shop: Shop) -> None:
+    """OTEL_SERVICE_NAME and an endpoint, which the other has as well, instrument nothing."""
     sent = bodies()
-    with agent_of(tmp_path, shop) as agent, shop.server(instrumented=False) as server:
+    with shop.server(instrumented=False) as server:
         shop.call(server, sent, instrumented=True)
-        shop.wait_for_spans("client", EXCHANGES)
-        agent.stop()
+        shop.settle(client=EXCHANGES, server=EXCHANGES)
 
-    graph = service_graph(shop.spans("client", "server"))
-    assert graph.calls == {(shop.caller, shop.called): EXCHANGES}
-    assert not graph.unpaired
-    ours = shop.spans("server")
-    assert {span.scope.name for span in ours} == {"otel_qtap.http"}
-    assert_payloads(agent, ours, sent)
-    assert_payloads(agent, shop.captured(), sent)
-    assert side(shop.captured(), "server") == []
+    assert scopes(shop.spans("client")) == {REQUESTS}
+    assert scopes(shop.spans("server")) == {OURS}
+    shop.assert_counted_once()
+    assert shop.edges() == {(shop.caller, shop.called): EXCHANGES}
+    assert_payloads(shop.agent, shop.spans("server"), sent)
+    assert_payloads(shop.agent, shop.captured("client"), sent)
+    assert shop.captured("server") == []
 
 
-def test_called_service_instrumented_alone(tmp_path: Path, shop: Shop) -> None:
+def test_called_service_instrumented_alone(shop: Shop) -> None:
     sent = bodies()
-    with agent_of(tmp_path, shop) as agent, shop.server(instrumented=True) as server:
+    with shop.server(instrumented=True) as server:
         shop.call(server, sent, instrumented=False)
-        shop.wait_for_spans("server", EXCHANGES)
-        agent.stop()
+        shop.settle(client=EXCHANGES, server=EXCHANGES, internal=EXCHANGES)
 
-    clients, servers = shop.spans("client"), shop.spans("server")
-    assert {span.scope.name for span in clients} == {"otel_qtap.http"}
-    assert {span.scope.name for span in servers} == {"opentelemetry.instrumentation.flask"}
-    assert (len(clients), len(servers)) == (EXCHANGES, EXCHANGES)
-    assert_payloads(agent, clients, sent)
+    assert scopes(shop.spans("client")) == {OURS}
+    assert scopes(shop.spans("server")) == {FLASK}
+    shop.assert_counted_once()
+    assert_payloads(shop.agent, shop.spans("client"), sent)
     # No context was on the wire, so nobody but the service knows its span: the payload has one of its own.
     shown = shop.spans("internal")
     assert {(span.name, span.parent_span_id) for span in shown} == {("qtap.capture", "")}
-    assert_payloads(agent, shown, sent)
-    events = shop.captured()
-    assert sorted((e.trace_id, e.span_id) for e in events) == sorted((s.trace_id, s.span_id) for s in shown)
+    assert_payloads(shop.agent, shown, sent)
+    events = shop.captured("server")
+    assert {(e.trace_id, e.span_id) for e in events} == {(s.trace_id, s.span_id) for s in shown}
+    assert shop.captured("client") == []
 
 
-def test_neither_side_instrumented(tmp_path: Path, shop: Shop) -> None:
+def test_neither_side_instrumented(shop: Shop) -> None:
     sent = bodies()
-    with agent_of(tmp_path, shop) as agent, shop.server(instrumented=False) as server:
+    with shop.server(instrumented=False) as server:
         shop.call(server, sent, instrumented=False)
-        shop.wait_for_spans("server", EXCHANGES)
-        agent.stop()
+        shop.settle(client=EXCHANGES, server=EXCHANGES)
 
+    shop.assert_counted_once()
     for kind in ("client", "server"):
-        assert_payloads(agent, shop.spans(kind), sent)
-    assert shop.captured() == []
+        assert scopes(shop.spans(kind)) == {OURS}
+        assert_payloads(shop.agent, shop.spans(kind), sent)
+    assert shop.captured("client") == shop.captured("server") == []
     assert shop.spans("internal") == []
 
 
-def call_until_found_out(shop: Shop, server: TlsServer, evidence: str) -> None:
-    """Until the agent has seen the service export spans, its exchanges have spans of both."""
-
-    def found_out() -> bool:
-        shop.call(server, bodies()[:1], instrumented=True)
-        found = side(shop.captured(), "server")
-        return evidence in {event.attributes["qtap.instrumentation.evidence"] for event in found}
-
-    eventually(found_out, f"{shop.called} is found out by {evidence}", seconds=30)
+@pytest.fixture(scope="module")
+def tls_collector(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Iterator[Collector]:
+    with running_collector(tmp_path_factory.mktemp("tls"), tls=pki) as collector:
+        yield collector
 
 
 @pytest.mark.parametrize("evidence", ["otlp_connection", "otlp_export"])
 def test_sdk_set_up_in_code_is_found_by_what_it_sends(
-    evidence: str, tmp_path: Path, shop: Shop, pki: Pki
+    evidence: str, shop: Shop, tls_collector: Collector
 ) -> None:
     """Without TLS by its connection, with TLS by its calls, which are no traffic."""
-    sent = bodies()
-    with agent_of(tmp_path, shop) as agent, running_collector(tmp_path / "tls", tls=pki) as over_tls:
-        arguments = ["--sdk"]
-        if evidence == "otlp_export":
-            arguments += ["--traces-endpoint", f"{over_tls.http_endpoint}/v1/traces"]
-        with shop.server(*arguments, instrumented=False) as server:
-            call_until_found_out(shop, server, evidence)
-            known = {span.trace_id for span in shop.spans("client", "server")}
-            shop.call(server, sent, instrumented=True)
-            eventually(lambda: len(shop.spans("client")) >= EXCHANGES, "the calls were exported")
-        left_out = agent.metric("qtap_exchange_otlp_total")
-        agent.stop()
+    over_tls = ["--traces-endpoint", f"{tls_collector.http_endpoint}/v1/traces"]
+    left_out = shop.agent.metric("qtap_exchange_otlp_total")
+    with shop.server("--sdk", *(over_tls if evidence == "otlp_export" else []), instrumented=False) as server:
 
-    after = [span for span in shop.spans("client", "server") if span.trace_id not in known]
-    assert not [span for span in after if span.scope.name.startswith("otel_qtap")]
+        def is_found_out() -> bool:
+            shop.call(server, bodies()[:1], instrumented=False)
+            return any(
+                event.attributes["qtap.instrumentation.evidence"] == evidence
+                for event in shop.captured("server")
+            )
+
+        eventually(is_found_out, f"{shop.called} is found out by its {evidence}", seconds=30)
+        shop.settle()
+        before = sum(span.scope.name == OURS for span in shop.spans("server"))
+        sent = bodies()
+        shop.call(server, sent, instrumented=True)
+        shop.settle()
+        spans = shop.spans("server")
+
+    assert sum(span.scope.name == OURS for span in spans) == before
+    if evidence == "otlp_connection":
+        clients = {span.span_id for span in shop.spans("client") if span.scope.name == REQUESTS}
+        assert {span.parent_span_id for span in spans if span.parent_span_id} == clients
+    else:
+        assert shop.agent.metric("qtap_exchange_otlp_total") > left_out
     everything = shop.collector.telemetry().spans
     assert not [s for s in everything if "/v1/traces" in str(s.attributes.get("url.full", ""))]
-    assert left_out > 0 if evidence == "otlp_export" else left_out == 0

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.support.collector_build import collector_binary
+from tests.support.collector_build import collector_binary, contrib_collector_binary
 from tests.support.otlp_records import Span, Telemetry
 from tests.support.pki import Pki
 from tests.support.ports import free_port, wait_listening
@@ -58,19 +59,29 @@ class Collector:
         return self.wait_for_spans(count, lambda span: span.port == port, seconds=seconds)
 
 
+COUNTING_FLUSH = "300ms"
+
+
 @contextmanager
 def running_collector(
-    directory: Path, *, tls: Pki | None = None, mutual: bool = False
+    directory: Path, *, tls: Pki | None = None, mutual: bool = False, counting: bool = False
 ) -> Iterator[Collector]:
-    """Run a collector; with ``tls`` it serves with that certificate, ``mutual`` asks clients for theirs."""
+    """Run a collector; with ``tls`` it serves with that certificate, ``mutual`` asks clients for theirs.
+
+    One that is ``counting`` also makes span metrics and a service graph of all spans, and keeps them.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     grpc_port, http_port = free_port(), free_port()
     output = directory / "telemetry.jsonl"
     config = directory / "collector.json"
-    config.write_text(json.dumps(_config(grpc_port, http_port, output, tls, mutual)))
+    settings = _config(grpc_port, http_port, output, tls, mutual)
+    if counting:
+        _add_counting(settings)
+    config.write_text(json.dumps(settings))
+    binary = contrib_collector_binary() if counting else collector_binary()
     scheme = "https" if tls else "http"
     log = directory / "collector.log"
-    with running([str(collector_binary()), "--config", str(config)], log) as process:
+    with running([str(binary), "--config", str(config)], log) as process:
         wait_listening(http_port, process)
         wait_listening(grpc_port, process)
         yield Collector(
@@ -81,7 +92,16 @@ def running_collector(
         )
 
 
-def _config(grpc_port: int, http_port: int, output: Path, tls: Pki | None, mutual: bool) -> dict[str, object]:
+def _add_counting(config: dict[str, Any]) -> None:
+    pipelines = config["service"]["pipelines"]
+    connectors = ["span_metrics", "service_graph"]
+    config["connectors"] = {name: {"metrics_flush_interval": COUNTING_FLUSH} for name in connectors}
+    config["connectors"]["service_graph"]["store"] = {"ttl": "60s"}
+    pipelines["traces"] = {"receivers": ["otlp"], "exporters": ["file", *connectors]}
+    pipelines["metrics"] = {"receivers": ["otlp", *connectors], "exporters": ["file"]}
+
+
+def _config(grpc_port: int, http_port: int, output: Path, tls: Pki | None, mutual: bool) -> dict[str, Any]:
     security: dict[str, object] = {}
     if tls:
         security["tls"] = {"cert_file": str(tls.server.certificate), "key_file": str(tls.server.key)} | (
