@@ -24,7 +24,7 @@ from tests.support.compose import compose_model
 
 DOCKER = Path(__file__).parents[2] / "docker"
 CORRELATIONS = sorted((DOCKER / "grafana" / "correlations").glob("*.json"))
-VIEWER = "http://localhost:8088/payload"
+VIEWER = "http://localhost:13134/payload"
 
 REFERENCES = [
     "s3://payloads/service.name=shop/date=2026-01-02/hour=03/0b1c.warc.gz#bytes=0-2047",
