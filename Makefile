@@ -16,6 +16,8 @@ RUN_PACKAGES := python3-bpfcc curl openssl
 # What the tests observe and build: servers, a language runtime, a compiler with OpenSSL's headers.
 TEST_PACKAGES := $(RUN_PACKAGES) nginx-light ruby gcc libc6-dev libssl-dev \
 	podman buildah runc debootstrap
+# What boots other kernels.
+KERNEL_PACKAGES := qemu-system-x86 debootstrap cpio
 
 TAG ?= otel-qtap
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -26,8 +28,8 @@ export PATH := $(PATH):$(CURDIR)/$(BIN)
 
 .PHONY: help
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
-		printf '  make %-9s %s\n' "$$target" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
+		printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: install
 install: packages $(VENV)/.installed ## put everything in place: packages (as root), and the command at .venv/bin/otel-qtap
@@ -39,6 +41,11 @@ demo: install ## capture real TLS exchanges on this machine and show their spans
 .PHONY: test
 test: check testtools ## lint, type-check and run all tests; those that load BPF programs need root
 	$(BIN)/pytest -m "not bench"
+
+.PHONY: test-kernels
+test-kernels: testtools ## run tests on Debian's kernels 6.1 and 6.12 in software emulation; half an hour (as root)
+	@.ci/apt-install $(KERNEL_PACKAGES)
+	$(BIN)/python -m tests.kernels.boot
 
 .PHONY: bench
 bench: install testtools ## measure; prints a table (as root)

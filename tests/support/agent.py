@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.support import procfs
 from tests.support.ports import free_port
 from tests.support.subprocesses import end
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 COMMAND = str(Path(sys.executable).parent / "otel-qtap")
 READY_SECONDS = 20.0
@@ -134,7 +134,9 @@ class AgentProcess:
     def health(self, path: str) -> tuple[int, str]:
         """Status and text of a health page; status 0 while nobody listens."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.health_port}{path}", timeout=5 * PATIENCE
+            ) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -164,7 +166,7 @@ class AgentProcess:
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(seconds)
+            code = self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"no exit within {seconds} s of SIGTERM:\n{self.stderr[-4000:]}") from None
         took = time.monotonic() - began
@@ -207,7 +209,7 @@ def run_cli(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=dict(environment),
-        timeout=seconds,
+        timeout=seconds * PATIENCE,
         check=False,
     )
 

@@ -257,7 +257,7 @@ def _exists(tag: str) -> bool:
 def _debootstrap(directory: Path) -> None:
     """``root.tar``: Debian's minimal variant without manuals and translations, as slim images are."""
     root = directory / "root"
-    run_build_step("debootstrap", "--variant=minbase", SUITE, str(root), *_package_source(), cwd=directory)
+    run_build_step("debootstrap", "--variant=minbase", SUITE, str(root), *package_source(), cwd=directory)
     (root / "etc/dpkg/dpkg.cfg.d/slim").write_text(_SLIM)
     for part in ("locale", "man", "info"):
         shutil.rmtree(root / "usr/share" / part, ignore_errors=True)
@@ -277,7 +277,7 @@ def _without_devices(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if member.isdev() else member
 
 
-def _package_source() -> list[str]:
+def package_source() -> list[str]:
     """Where this machine gets the suite's packages from; nothing, so debootstrap's own choice, else."""
     done = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)"],
