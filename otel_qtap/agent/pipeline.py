@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unprivileged process: reads the rings, parses what strangers wrote, stores, exports.
 
-It is forked by the supervisor as root, opens what needs privilege, renounces it for good, and only
+It is forked by the supervisor, opens what needs privilege, renounces it for good, and only
 then looks at the first event.
 """
 
@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
+from otel_qtap.agent.account import pipeline_account
 from otel_qtap.agent.assembly import Openings, Rooms, boottime_ns, open_outside
 from otel_qtap.agent.health import HealthServer
 from otel_qtap.agent.ledger import Balance, Ledger
@@ -255,6 +256,6 @@ def pipeline_main(settings: Settings, channel: Channel, listener: socket.socket,
     openings = open_outside(settings, UnixClock())
     for module in _NEEDED_LATER:
         importlib.import_module(module)
-    drop_privileges(*settings.pipeline.user)
+    drop_privileges(*pipeline_account(settings))
     Pipeline(settings, openings, channel=channel, listener=listener, ledger=ledger).run()
     return 0

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from otel_qtap import __version__
+from otel_qtap.agent.account import pipeline_account
 from otel_qtap.agent.messages import Channel
 from otel_qtap.agent.privileges import drop_privileges
 from otel_qtap.capture.recording import RecordingWriter, Stream
@@ -88,7 +89,7 @@ def recorder_main(settings: Settings, channel: Channel, path: Path) -> int:
     unix_offset_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
     header = {"agent": __version__, "kernel": platform.release(), "unix_offset_ns": unix_offset_ns}
     writer = RecordingWriter(path, header)
-    drop_privileges(*settings.pipeline.user)
+    drop_privileges(*pipeline_account(settings))
     try:
         Recorder(channel, writer).run()
     except OSError as error:

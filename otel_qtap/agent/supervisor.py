@@ -12,17 +12,28 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from otel_qtap.agent.capabilities import effective_capabilities, missing_needs
-from otel_qtap.agent.directories import prepare_directories
+from otel_qtap.agent.account import own_account, pipeline_account
+from otel_qtap.agent.capabilities import (
+    Need,
+    Stage,
+    effective_capabilities,
+    missing,
+    needs,
+    used_by_loader,
+    used_by_supervisor,
+)
+from otel_qtap.agent.directories import plans_directory, prepare_directories
 from otel_qtap.agent.health import listen
 from otel_qtap.agent.instrumented import instrumentation_judge
+from otel_qtap.agent.kernel import OLDEST_KERNEL, attach_mode, kernel_release
 from otel_qtap.agent.ledger import Ledger
 from otel_qtap.agent.messages import Channel, process_message
-from otel_qtap.agent.privileges import close_descriptors
+from otel_qtap.agent.privileges import close_descriptors, drop_privileges, limit_to
 from otel_qtap.agent.watcher import Watcher, chosen_processes
-from otel_qtap.capture.attach import Tracepoints
+from otel_qtap.capture.attach import Tracepoints, find_tracefs, tracing_directory
 from otel_qtap.capture.records import process_notice
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import KernelSession, Loading
@@ -36,8 +47,6 @@ from otel_qtap.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-OLDEST_KERNEL = (5, 8)
-UPROBE_MULTI_KERNEL = (6, 6)
 RESCAN_SECONDS = 30.0
 STOP_SECONDS = 9.0
 _NOTICE_BYTES = 2048
@@ -53,36 +62,36 @@ def run_agent(settings: Settings, record_to: Path | None) -> int:
 
     With ``record_to`` raw kernel records go to that file and nowhere else. Raises QtapError.
     """
-    _require_privileges()
+    held, wanted = effective_capabilities(), _needs(settings)
+    _require_privileges(missing(wanted, held))
+    limit_to(used_by_supervisor(Stage.STARTING, wanted, held))
     # A recorder has no health to tell, and may run beside an agent that has.
     listener = None if record_to else listen(settings.health.address.host, settings.health.address.port)
     prepare_directories(settings)
+    tracing_directory()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each probed file takes a few descriptors
     return Supervisor(settings, listener, record_to).run()
 
 
-def kernel_release() -> tuple[int, int]:
-    """Major and minor number of the running kernel."""
-    major, minor = platform.release().split("-")[0].split(".")[:2]
-    return int(major), int("".join(filter(str.isdigit, minor)) or 0)
+def _needs(settings: Settings) -> tuple[Need, ...]:
+    return needs(
+        kernel=kernel_release(),
+        attach=attach_mode(settings.capture.attach, kernel_release()),
+        tracefs=find_tracefs()[0],
+        root=os.geteuid() == 0,
+    )
 
 
-def _require_privileges() -> None:
+def _require_privileges(lacking: Sequence[Need]) -> None:
     if platform.machine() != "x86_64":
         raise PrivilegeError(f"this machine is {platform.machine()}; capturing is built for x86_64")
     if kernel_release() < OLDEST_KERNEL:
         raise PrivilegeError(f"kernel {platform.release()} is too old: the BPF ring buffer came with 5.8")
-    if os.geteuid() != 0:
+    if required := [need for need in lacking if need.required]:
+        lacks = "; ".join(f"{' or '.join(need.capabilities)}, which {need.purpose}" for need in required)
         raise PrivilegeError(
-            "capturing needs root (to load BPF programs and to read other processes' maps): run it with "
-            "sudo, or see `otel-qtap doctor` for what is missing"
-        )
-    missing = [need for need in missing_needs(effective_capabilities(), kernel_release()) if need.required]
-    if missing:
-        lacks = "; ".join(f"{' or '.join(need.capabilities)}, which {need.purpose}" for need in missing)
-        raise PrivilegeError(
-            f"root lacks capabilities here: {lacks}. Grant them (a container: --cap-add or --privileged), "
+            f"uid {os.geteuid()} lacks capabilities here: {lacks}. Run as root, or grant them by name, "
             "and see `otel-qtap doctor`"
         )
 
@@ -114,12 +123,15 @@ class Supervisor:
     def run(self) -> int:
         """Start everything, watch over it, stop it."""
         waker = self._catch_signals()
+        held, wanted = effective_capabilities(), _needs(self._settings)
         loading = Loading(
             interpreter=str(self._settings.capture.python),
             offsets=kernel_offsets,
-            attach=self._attach_mode(),
+            attach=attach_mode(self._settings.capture.attach, kernel_release()),
             data_ring_bytes=self._settings.capture.effective_ring_bytes(),
+            confine=lambda: limit_to(used_by_loader(wanted, held), for_program=True),
         )
+        limit_to(used_by_supervisor(Stage.ATTACHING, wanted, held))
         self._start_pipeline()
         try:
             self._start_capture(loading)
@@ -131,8 +143,9 @@ class Supervisor:
     def _start_capture(self, loading: Loading) -> None:
         scanner = LibraryScanner(
             LibraryLocator(
-                self._settings.state.directory / "plans",
+                self._plans_directory(),
                 force_classic=self._settings.capture.sites == "classic",
+                confine=self._renounce,
             ),
             named=tuple(str(path) for path in self._settings.capture.libraries),
         )
@@ -149,16 +162,21 @@ class Supervisor:
         )
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
+        limit_to(used_by_supervisor(Stage.RUNNING, _needs(self._settings), effective_capabilities()))
         watcher.start(found)
         self._probes_ready = True
         self._introduce()
         logger.info("capturing: %d library files probed", watcher.files)
 
-    def _attach_mode(self) -> str:
-        wanted = self._settings.capture.attach
-        if wanted != "auto":
-            return wanted
-        return "multi" if kernel_release() >= UPROBE_MULTI_KERNEL else "perf"
+    def _renounce(self, keep: Iterable[int]) -> None:
+        """Become as poor as the pipeline: in a child that reads what anybody can write."""
+        close_descriptors(keep)
+        drop_privileges(*pipeline_account(self._settings))
+
+    def _plans_directory(self) -> Path | None:
+        """None where the pipeline could write there: where probes go must not be its choice."""
+        shared = pipeline_account(self._settings)[0] == own_account()[0]
+        return None if shared else plans_directory(self._settings)
 
     def _catch_signals(self) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -277,7 +295,7 @@ class Supervisor:
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
             logger.error("the pipeline did not stop in %d s and is killed", STOP_SECONDS)
-            os.kill(self._pipeline_pid, signal.SIGKILL)
+            self._send_kill()
         if self._restart_at is not None and now >= self._restart_at:
             try:
                 self._start_pipeline()
@@ -361,10 +379,22 @@ class Supervisor:
         return 0
 
     def _kill_pipeline(self) -> None:
-        if self._pipeline_pid:
-            os.kill(self._pipeline_pid, signal.SIGKILL)
+        if self._pipeline_pid and self._send_kill():
             os.waitpid(self._pipeline_pid, 0)
             self._pipeline_pid = 0
+
+    def _send_kill(self) -> bool:
+        """Whether it can be done."""
+        try:
+            os.kill(self._pipeline_pid, signal.SIGKILL)
+        except PermissionError:
+            logger.error(
+                "the pipeline (pid %d) cannot be killed: that takes CAP_KILL. It ends by itself when it "
+                "finds this process gone",
+                self._pipeline_pid,
+            )
+            return False
+        return True
 
 
 def _describe(status: int) -> str:

@@ -9,12 +9,13 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import perf_tracepoint, perf_uprobe, raw_tracepoint, uprobe_multi
-from otel_qtap.errors import CaptureError
+from otel_qtap.errors import CaptureError, PrivilegeError
 from otel_qtap.probes.spec import Count, Hook
 
 TRACING_DIRECTORIES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -44,18 +45,40 @@ class Site(NamedTuple):
     """Whether the return of the function is probed too."""
 
 
+class Tracefs(StrEnum):
+    """Whether the files of tracefs can be reached."""
+
+    READABLE = "readable"
+    CLOSED = "closed"
+    """Mounted for root alone: other accounts need CAP_DAC_READ_SEARCH."""
+    ABSENT = "absent"
+
+
+def find_tracefs(directories: Sequence[Path] = TRACING_DIRECTORIES) -> tuple[Tracefs, Path]:
+    """Its state and place; where it is absent, the place to mount it at."""
+    for directory in directories:
+        try:
+            os.stat(directory / "events")  # noqa: PTH116 - access(2) and exists() tell these two errors alike
+        except PermissionError:
+            return Tracefs.CLOSED, directory
+        except OSError:
+            continue
+        return Tracefs.READABLE, directory
+    return Tracefs.ABSENT, directories[0]
+
+
 def tracing_directory() -> Path:
-    """Where tracefs is mounted; mounts it when it is not. Raises CaptureError with what to do."""
-    for directory in TRACING_DIRECTORIES:
-        if (directory / "events").is_dir():
-            return directory
-    directory = TRACING_DIRECTORIES[0]
+    """Where tracefs is mounted; mounts it when it is not. Raises PrivilegeError with what to do."""
+    state, directory = find_tracefs()
+    if state is not Tracefs.ABSENT:
+        return directory
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"tracefs", os.fsencode(directory), b"tracefs", 0, None):
         reason = os.strerror(ctypes.get_errno())
-        raise CaptureError(
+        raise PrivilegeError(
             f"tracefs is not mounted and cannot be mounted at {directory}: {reason}. "
-            f"Mount it on the host: mount -t tracefs tracefs {directory}"
+            f"Mount it on the host (mount -t tracefs tracefs {directory}) and pass it on to a container: "
+            f"-v {directory}:{directory}:ro"
         )
     return directory
 

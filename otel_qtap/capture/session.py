@@ -49,6 +49,8 @@ class Loading:
 
     ``source`` is the unit to compile, the agent's own if none is named. ``offsets`` finds out where this
     kernel keeps what the programs read (-D flags); it runs while the loader's interpreter starts.
+    ``confine`` runs in the loader's process before its interpreter does,
+    to take privileges away that it has no use for.
     """
 
     CONTROL_RING_BYTES = 128 * PAGE_BYTES
@@ -62,6 +64,7 @@ class Loading:
         attach: str,
         data_ring_bytes: int,
         source: Path | None = None,
+        confine: Callable[[], None] | None = None,
     ) -> None:
         self._attach = attach
         self._interpreter = interpreter
@@ -79,12 +82,14 @@ class Loading:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "BCC_KERNEL_SOURCE": str(directory / "kernel")},
                 process_group=0,  # Ctrl-C is for us: we stop in order
+                preexec_fn=confine,  # safe: there is no second thread yet  # noqa: PLW1509
             )
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
             self._socket.close()
             self._output.close()
+            reason = error.strerror if isinstance(error, OSError) else str(error)
             raise CaptureError(
-                f"cannot start {interpreter}: {error.strerror}. OTEL_QTAP_CAPTURE_PYTHON must name an "
+                f"cannot start {interpreter}: {reason}. OTEL_QTAP_CAPTURE_PYTHON must name an "
                 "interpreter that can import bcc (Debian: python3-bpfcc for /usr/bin/python3)."
             ) from error
         finally:

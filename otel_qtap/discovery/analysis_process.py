@@ -2,14 +2,18 @@
 """Analyses a file in a short-lived process of its own.
 
 The disassembler takes 10 MB that the supervisor would carry on for good, and both read what anybody
-can write: a file that takes them down, or that they never finish with, costs that process only.
+can write: a file that takes them down, or that they never finish with, costs that process only. What
+it could do with the supervisor's privileges is what ``confine`` leaves of them: nothing.
 """
 
 import json
+import math
 import os
+import resource
 import select
 import signal
 import time
+from collections.abc import Callable, Iterable
 from typing import Any, Never
 
 from otel_qtap.discovery.elf import ElfError, ElfFile
@@ -21,7 +25,13 @@ LONGEST_SECONDS = 10.0
 """The worst file costs about a second of an idle processor."""
 
 
-def analyse_apart(elf: ElfFile, library: TlsLibrary, *, force_classic: bool) -> Analysis:
+Confine = Callable[[Iterable[int]], None]
+"""Gives privileges up in a forked child, and closes all descriptors but those given."""
+
+
+def analyse_apart(
+    elf: ElfFile, library: TlsLibrary, *, force_classic: bool, confine: Confine | None = None
+) -> Analysis:
     """What ``analysis.analyse`` finds, at the price of a fork and of loading the disassembler: 30 ms.
 
     Raises ElfError when the file cannot be read or its analysis came to no end.
@@ -29,14 +39,13 @@ def analyse_apart(elf: ElfFile, library: TlsLibrary, *, force_classic: bool) -> 
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _child(theirs, elf, library, force_classic)
+        _child(theirs, elf, library, force_classic, confine)
     os.close(theirs)
     try:
         answer = _read(ours)
     finally:
         os.close(ours)
-        os.kill(pid, signal.SIGKILL)  # it ended by itself, or it never will
-        os.waitpid(pid, 0)
+        _end(pid)
     try:
         entry = json.loads(answer)
         if error := entry.get("error"):
@@ -46,19 +55,42 @@ def analyse_apart(elf: ElfFile, library: TlsLibrary, *, force_classic: bool) -> 
         raise ElfError("its analysis ended without a result") from None
 
 
-def _child(pipe: int, elf: ElfFile, library: TlsLibrary, force_classic: bool) -> Never:
+def _end(pid: int) -> None:
+    """It ended by itself, or it never will."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except PermissionError:
+        # It has another account, and without CAP_KILL the limit on its processor time has to do.
+        process = os.pidfd_open(pid)
+        try:
+            if not select.select([process], [], [], LONGEST_SECONDS)[0]:
+                return
+        finally:
+            os.close(process)
+    os.waitpid(pid, 0)
+
+
+def _child(
+    pipe: int, elf: ElfFile, library: TlsLibrary, force_classic: bool, confine: Confine | None
+) -> Never:
     try:
         with os.fdopen(pipe, "w") as file:
-            json.dump(_answer(elf, library, force_classic), file)
+            json.dump(_answer(elf, library, force_classic, confine, pipe), file)
     finally:
         os._exit(0)  # nothing of the parent's is flushed, closed or reported a second time
 
 
-def _answer(elf: ElfFile, library: TlsLibrary, force_classic: bool) -> dict[str, Any]:
+def _answer(
+    elf: ElfFile, library: TlsLibrary, force_classic: bool, confine: Confine | None, pipe: int
+) -> dict[str, Any]:
     try:
-        # Loads the disassembler.
+        # Loads the disassembler, from files that may be closed to what this process becomes.
         from otel_qtap.discovery.analysis import analyse  # noqa: PLC0415
 
+        seconds = math.ceil(LONGEST_SECONDS)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        if confine:
+            confine((pipe, elf.fileno()))
         return to_entry(analyse(elf, library, force_classic=force_classic))
     except ElfError as error:
         return {"error": str(error)}

@@ -147,6 +147,10 @@ class ElfFile:
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
+    def fileno(self) -> int:
+        """The descriptor that it is read by."""
+        return self._fd
+
     # -- file level ---------------------------------------------------------------------------
 
     def read(self, offset: int, size: int) -> bytes:

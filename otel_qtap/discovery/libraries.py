@@ -6,7 +6,7 @@ An analysis takes 30 ms in a process of its own; a remembered one takes less tha
 
 from pathlib import Path
 
-from otel_qtap.discovery.analysis_process import analyse_apart
+from otel_qtap.discovery.analysis_process import Confine, analyse_apart
 from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
@@ -20,10 +20,13 @@ class LibraryLocator:
     """Makes plans, and remembers them in ``cache_directory`` (None: not at all).
 
     ``force_classic`` probes public functions at their first bytes, as other tracers do: slower, for
-    comparison.
+    comparison. ``confine`` takes the privileges of the processes that analyse.
     """
 
-    def __init__(self, cache_directory: Path | None, *, force_classic: bool = False) -> None:
+    def __init__(
+        self, cache_directory: Path | None, *, force_classic: bool = False, confine: Confine | None = None
+    ) -> None:
+        self._confine = confine
         self._cache = None if force_classic or cache_directory is None else PlanCache(cache_directory)
         self._force_classic = force_classic
 
@@ -59,7 +62,7 @@ class LibraryLocator:
     def _found(self, elf: ElfFile, library: TlsLibrary) -> Analysis:
         if self._cache and (remembered := self._cache.get(elf, library)):
             return remembered
-        found = analyse_apart(elf, library, force_classic=self._force_classic)
+        found = analyse_apart(elf, library, force_classic=self._force_classic, confine=self._confine)
         if self._cache:
             self._cache.put(elf, library, found)
         return found

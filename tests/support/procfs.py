@@ -20,6 +20,7 @@ class Privileges:
     permitted_capabilities: int
     inheritable_capabilities: int
     ambient_capabilities: int
+    bounding_capabilities: int
     no_new_privileges: bool
 
 
@@ -80,6 +81,7 @@ def privileges(pid: int) -> Privileges:
         permitted_capabilities=int(status["CapPrm"], 16),
         inheritable_capabilities=int(status["CapInh"], 16),
         ambient_capabilities=int(status["CapAmb"], 16),
+        bounding_capabilities=int(status["CapBnd"], 16),
         no_new_privileges=status["NoNewPrivs"].strip() == "1",
     )
 

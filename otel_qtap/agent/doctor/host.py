@@ -5,6 +5,8 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from otel_qtap.agent.kernel import kernel_release
+from otel_qtap.capture.attach import Tracefs, find_tracefs
 from otel_qtap.settings import Settings
 
 
@@ -33,6 +35,8 @@ class Host:
     @property
     def kernel(self) -> tuple[int, int]:
         """Major and minor number of the kernel; (0, 0) where its release begins with no numbers."""
-        major, _, rest = self.release.partition(".")
-        minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-        return (int(major), int(minor)) if major.isdecimal() and minor else (0, 0)
+        return kernel_release(self.release)
+
+    def tracefs(self) -> tuple[Tracefs, Path]:
+        """State and place of tracefs."""
+        return find_tracefs((self.sys / "kernel/tracing", self.sys / "kernel/debug/tracing"))

@@ -6,9 +6,8 @@ import os
 from otel_qtap.agent.doctor.detached_mount import detached_mount
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, skip, warn
+from otel_qtap.agent.kernel import OLDEST_KERNEL
 
-OLDEST = (5, 8)
-"""Ring buffers and CAP_BPF came with it."""
 _ONE_LINE = 256
 
 
@@ -21,7 +20,7 @@ def architecture(host: Host) -> Outcome:
 
 def release(host: Host) -> Outcome:
     """The kernel's version."""
-    if host.kernel >= OLDEST:
+    if host.kernel >= OLDEST_KERNEL:
         return ok(host.release)
     return fail(
         f"{host.release} is too old",

@@ -3,29 +3,87 @@ from pathlib import Path
 
 import pytest
 
-from otel_qtap.agent.capabilities import effective_capabilities, missing_needs
+from otel_qtap.agent.capabilities import (
+    Need,
+    Stage,
+    effective_capabilities,
+    mask,
+    missing,
+    needs,
+    used_by_loader,
+    used_by_supervisor,
+)
+from otel_qtap.capture.attach import Tracefs
 
-BPF, PERFMON, SYS_ADMIN, SETUID, SETGID, SYS_RESOURCE = 1 << 39, 1 << 38, 1 << 21, 1 << 7, 1 << 6, 1 << 24
+KERNEL = (6, 18)
+STEADY = {
+    "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL",
+    "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_CHECKPOINT_RESTORE",
+}  # fmt: skip
+EVERYTHING = mask(STEADY | {"CAP_BPF", "CAP_PERFMON", "CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE"})
 
 
-def lacking(held: int, kernel: tuple[int, int] = (6, 1)) -> set[str]:
-    return {need.capabilities[0] for need in missing_needs(held, kernel) if need.required}
+def lacking(wanted: tuple[Need, ...], *held: str) -> set[str]:
+    return {need.capabilities[0] for need in missing(wanted, mask(held)) if need.required}
 
 
-def test_without_any_everything_is_missing() -> None:
-    assert lacking(0) == {"CAP_BPF", "CAP_PERFMON", "CAP_SETUID", "CAP_SETGID"}
+def test_without_any_everything_that_is_required_is_missing() -> None:
+    assert lacking(needs(kernel=KERNEL, attach="multi")) == {
+        "CAP_BPF", "CAP_PERFMON", "CAP_SETUID", "CAP_SETGID",
+    }  # fmt: skip
 
 
-def test_the_old_capability_stands_for_both_new_ones() -> None:
-    assert lacking(SYS_ADMIN | SETUID | SETGID) == set()
-    assert lacking(BPF | SETUID | SETGID) == {"CAP_PERFMON"}
+def test_an_account_of_its_own_may_share_itself_with_the_pipeline() -> None:
+    assert lacking(needs(kernel=KERNEL, attach="multi", root=False)) == {"CAP_BPF", "CAP_PERFMON"}
 
 
-def test_old_kernels_count_maps_as_locked_memory() -> None:
-    enough = BPF | PERFMON | SETUID | SETGID
+def test_the_old_capability_stands_for_those_that_were_split_from_it() -> None:
+    wanted = needs(kernel=KERNEL, attach="multi")
 
-    assert lacking(enough, (5, 10)) == {"CAP_SYS_RESOURCE"}
-    assert lacking(enough | SYS_RESOURCE, (5, 10)) == set()
+    assert lacking(wanted, "CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID") == set()
+    assert used_by_loader(wanted, mask(["CAP_SYS_ADMIN"])) == {"CAP_SYS_ADMIN"}
+
+
+def test_the_old_capability_is_given_up_where_the_new_ones_are_held() -> None:
+    wanted = needs(kernel=KERNEL, attach="multi")
+
+    assert used_by_loader(wanted, EVERYTHING) == {"CAP_BPF", "CAP_PERFMON"}
+    assert used_by_supervisor(Stage.STARTING, wanted, EVERYTHING) == {
+        "CAP_BPF", "CAP_PERFMON", "CAP_CHOWN", *STEADY,
+    }  # fmt: skip
+
+
+def test_the_supervisor_gives_up_step_by_step() -> None:
+    wanted = needs(kernel=KERNEL, attach="multi")
+
+    assert used_by_supervisor(Stage.ATTACHING, wanted, EVERYTHING) == {"CAP_PERFMON", *STEADY}
+    assert used_by_supervisor(Stage.RUNNING, wanted, EVERYTHING) == STEADY
+
+
+def test_perf_events_take_the_old_capability_for_good() -> None:
+    wanted = needs(kernel=KERNEL, attach="perf")
+
+    assert "CAP_SYS_ADMIN" in lacking(wanted, "CAP_PERFMON")
+    assert "CAP_SYS_ADMIN" in used_by_supervisor(Stage.RUNNING, wanted, EVERYTHING)
+    assert "CAP_SYS_ADMIN" not in lacking(needs(kernel=(6, 1), attach="perf"), "CAP_PERFMON")
+
+
+def test_old_kernels_want_more() -> None:
+    assert "CAP_SYS_RESOURCE" in lacking(needs(kernel=(5, 10), attach="perf"))
+    assert "CAP_SYS_RESOURCE" not in lacking(needs(kernel=(5, 11), attach="perf"))
+    for kernel, kept in (((5, 18), True), ((5, 19), False)):
+        steady = used_by_supervisor(Stage.RUNNING, needs(kernel=kernel, attach="perf"), EVERYTHING)
+        assert ("CAP_BPF" in steady) is kept
+
+
+def test_what_tracefs_takes() -> None:
+    absent = needs(kernel=KERNEL, attach="multi", tracefs=Tracefs.ABSENT)
+    closed = needs(kernel=KERNEL, attach="multi", tracefs=Tracefs.CLOSED)
+
+    assert "CAP_SYS_ADMIN" in lacking(absent, "CAP_BPF", "CAP_PERFMON")
+    assert "CAP_SYS_ADMIN" in used_by_supervisor(Stage.STARTING, absent, EVERYTHING)
+    assert "CAP_SYS_ADMIN" not in used_by_supervisor(Stage.ATTACHING, absent, EVERYTHING)
+    assert "CAP_DAC_READ_SEARCH" in lacking(closed)
 
 
 def test_the_mask_is_read_from_a_tasks_status(tmp_path: Path) -> None:

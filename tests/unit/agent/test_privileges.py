@@ -5,13 +5,14 @@ import json
 import os
 import resource
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from otel_qtap.agent.privileges import close_descriptors, drop_privileges
+from otel_qtap.agent.privileges import close_descriptors, drop_privileges, limit_to
 from otel_qtap.errors import PrivilegeError
 from tests.support.procfs import privileges
 
@@ -106,6 +107,40 @@ def test_remaining_root_is_refused() -> None:
 
     assert kind == PrivilegeError.__name__
     assert "could not give up its privileges" in text
+
+
+def capability_sets(pid: int | str) -> dict[str, int]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line[3:6]: int(line.split()[1], 16) for line in lines if line.startswith("Cap")}
+
+
+@as_root
+def test_what_is_kept_and_nothing_comes_back_with_a_program() -> None:
+    def work() -> Any:
+        limit_to(["CAP_BPF", "CAP_KILL", "CAP_SETPCAP"])
+        program = ["cat", "/proc/self/status"]
+        done = subprocess.run(program, capture_output=True, text=True, check=True)
+        return [
+            capability_sets("self"),
+            "NoNewPrivs:\t1" in done.stdout,
+            "CapBnd:\t0000008000000120" in done.stdout,
+        ]
+
+    kept = 1 << 39 | 1 << 8 | 1 << 5
+    assert in_child(work) == [{"Inh": 0, "Prm": kept, "Eff": kept, "Bnd": kept, "Amb": 0}, True, True]
+
+
+@as_root
+@pytest.mark.parametrize("setpcap", [True, False])
+def test_a_program_gets_what_it_is_given_and_no_more(setpcap: bool) -> None:
+    def work() -> Any:
+        if not setpcap:  # then the bounding set cannot be narrowed any more
+            limit_to(["CAP_SETUID", "CAP_BPF", "CAP_PERFMON"])
+        limit_to(["CAP_BPF", "CAP_PERFMON"], for_program=True)
+        done = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True)
+        return [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("CapPrm", "CapEff"))]
+
+    assert in_child(work) == ["000000c000000000"] * 2
 
 
 def test_close_descriptors_leaves_what_is_to_be_kept() -> None:

@@ -3,14 +3,12 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from otel_qtap.agent.supervisor import kernel_release
 from tests.support import procfs
 from tests.support.agent import AgentProcess
 from tests.support.waiting import eventually
@@ -132,10 +130,3 @@ def test_a_pipeline_that_cannot_start_ends_the_agent_with_its_exit_code(
     assert "started again" not in second.stderr
     assert agent.is_ready()
     agent.stop()
-
-
-def test_the_kernel_release_is_that_of_uname() -> None:
-    major, minor = kernel_release()
-    release = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=True).stdout
-
-    assert release.startswith(f"{major}.{minor}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.agent.privileges import drop_privileges, limit_to
 from otel_qtap.discovery import analysis, analysis_process
 from otel_qtap.discovery.analysis_process import analyse_apart
 from otel_qtap.discovery.elf import ElfError, ElfFile
@@ -112,3 +113,40 @@ def test_an_answer_without_an_end_is_not_collected(library, monkeypatch):
 
     with pytest.raises(ElfError, match="without a result"):
         analysed(library)
+
+
+def test_it_is_confined_before_it_looks_at_the_file(library, monkeypatch):
+    def confine(keep):
+        os.environ["CONFINED"] = str(sorted(keep))
+
+    def analyse(elf, *_, **__):
+        return Analysis((), None, (Refusal(os.environ["CONFINED"], str(elf.fileno())),))
+
+    monkeypatch.setattr(analysis, "analyse", analyse)
+    with ElfFile(str(library)) as elf:
+        (refusal,) = analyse_apart(elf, OPENSSL, force_classic=False, confine=confine).refusals
+
+    assert refusal.reason in refusal.function
+    assert "CONFINED" not in os.environ
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has an account to give up")
+def test_one_that_hangs_and_cannot_be_killed_is_left(library, monkeypatch):
+    """Its account is another one, and CAP_KILL was not given."""
+    monkeypatch.setattr(analysis_process, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(analysis, "analyse", lambda *_, **__: time.sleep(3))
+
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            limit_to(["CAP_SETUID", "CAP_SETGID"])
+            with ElfFile(str(library)) as elf, pytest.raises(ElfError, match="took more than"):
+                analyse_apart(
+                    elf, OPENSSL, force_classic=False, confine=lambda _: drop_privileges(64123, 64123)
+                )
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            code = 0 if len(children) == 1 else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -7,7 +7,7 @@ import pytest
 from otel_qtap.agent.doctor import Host, Status, privileges
 
 BITS = {"DAC_READ_SEARCH": 2, "SETGID": 6, "SETUID": 7, "SYS_PTRACE": 19, "SYS_ADMIN": 21, "SYS_RESOURCE": 24}
-BITS |= {"CHOWN": 0, "KILL": 5} | {"PERFMON": 38, "BPF": 39, "CHECKPOINT_RESTORE": 40}
+BITS |= {"CHOWN": 0, "KILL": 5, "SETPCAP": 8} | {"PERFMON": 38, "BPF": 39, "CHECKPOINT_RESTORE": 40}
 EVERYTHING_USED = frozenset(BITS) - {"SYS_ADMIN", "SYS_RESOURCE"}
 
 
@@ -57,7 +57,7 @@ def test_a_missing_capability_that_only_limits(proc: Path, make_host: Callable[.
 
 def test_old_kernels_need_one_more(proc: Path, make_host: Callable[..., Host]) -> None:
     hold(proc, EVERYTHING_USED)
-    outcome = privileges.capabilities(make_host(release="5.10.0"))
+    outcome = privileges.capabilities(make_host(release="5.10.0", OTEL_QTAP_CAPTURE_ATTACH="perf"))
     assert outcome.status is Status.FAIL
     assert "CAP_SYS_RESOURCE" in outcome.summary
 

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kernel this is, and what follows from that."""
+
+import platform
+
+OLDEST_KERNEL = (5, 8)
+"""Ring buffers and CAP_BPF came with it."""
+UPROBE_MULTI_KERNEL = (6, 6)
+"""From here on one link carries many probes."""
+
+
+def kernel_release(release: str | None = None) -> tuple[int, int]:
+    """Major and minor number of the running kernel, or of a ``release``; (0, 0) where it has none."""
+    major, _, rest = (platform.release() if release is None else release).partition(".")
+    minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    return (int(major), int(minor)) if major.isdecimal() and minor else (0, 0)
+
+
+def attach_mode(wanted: str, kernel: tuple[int, int]) -> str:
+    """How probes are attached, ``multi`` or ``perf``: as the setting says, else as the kernel can."""
+    if wanted != "auto":
+        return wanted
+    return "multi" if kernel >= UPROBE_MULTI_KERNEL else "perf"
