@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.agent import run_cli
+from tests.support.capabilities_page import measured_capabilities
 from tests.support.collector_configs import CONFIGS, validate
 from tests.support.compose import ComposeError, compose_model
 from tests.support.s3server import running_s3_server
@@ -70,6 +71,7 @@ def test_nothing_is_privileged(services: Mapping[str, Any]) -> None:
     for name in ("agent", "viewer"):
         assert services[name]["cap_drop"] == ["ALL"]
     assert "cap_add" not in services["viewer"]
+    assert set(services["agent"]["cap_add"]) == measured_capabilities()
 
 
 @pytest.mark.parametrize("name", ["agent", "viewer"])
