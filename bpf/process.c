@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-// Files mapped for execution and processes that end: what discovery and eviction feed on.
+// Libraries mapped for execution and processes that end: what discovery and eviction feed on.
 
 // Tracepoint syscalls/sys_enter_*: include/trace/events/syscalls.h
 struct qtap_sys_enter {
@@ -8,26 +8,53 @@ struct qtap_sys_enter {
 	u64 arguments[6];
 };
 
+// Whether a file has the name of a TLS library: whether one of the marks ends at any of its characters. A mark
+// is up to eight characters, the last of them in the lowest byte, and a mask of as many.
+QTAP_INLINE int qtap_is_library(u64 file)
+{
+	const u64 marks[][2] = {QTAP_LIBRARY_MARKS};
+	u64 dentry = qtap_read(u64, file + OFF_FILE_DENTRY), window = 0;
+	char name[QTAP_NAME_BYTES] = {};
+	u32 i, mark;
+
+	bpf_probe_read_kernel_str(name, sizeof(name), (void *)qtap_read(u64, dentry + OFF_DENTRY_NAME));
+	for (i = 0; i < sizeof(name); i++) {
+		window = window << 8 | (u8)name[i];
+#pragma unroll
+		for (mark = 0; mark < sizeof(marks) / sizeof(marks[0]); mark++)
+			if ((window & marks[mark][0]) == marks[mark][1])
+				return 1;
+	}
+	return 0;
+}
+
 int qtap_sys_enter_mmap(struct qtap_sys_enter *ctx)
 {
+	struct qtap_known_file *known, fresh = {};
 	struct qtap_file_key key = {};
-	u32 *known, seen = 1;
-	u64 file, inode;
+	u64 file, inode, now;
 
 	if (!(ctx->arguments[2] & PROT_EXEC) || (int)ctx->arguments[4] < 0)
 		return 0;
 	file = qtap_file(ctx->arguments[4]);
-	if (!file)
+	if (!file || !qtap_is_library(file))
 		return 0;
 	inode = qtap_read(u64, file + OFF_FILE_INODE);
 	key.inode = qtap_read(u64, inode + OFF_INODE_INO);
 	key.device = qtap_read(u32, qtap_read(u64, inode + OFF_INODE_SB) + OFF_SB_DEV);
+	now = bpf_ktime_get_boot_ns();
 	known = known_files.lookup(&key);
-	if (!known) {
-		known_files.update(&key, &seen);
-		qtap_submit_process_event(QTAP_FILE_MAPPED, &key);
-	} else if (*known == 2) {
+	if (known && known->kind == QTAP_FILE_LIBRARY) {
 		qtap_process(bpf_get_current_pid_tgid() >> 32);
+	} else if (!known) {
+		fresh.kind = QTAP_FILE_REPORTED;
+		fresh.reported_ns = now;
+		known_files.update(&key, &fresh);
+		qtap_submit_process_event(QTAP_FILE_MAPPED, &key);
+	} else if (known->kind == QTAP_FILE_REPORTED && now - known->reported_ns > QTAP_REPORT_AGAIN_NS) {
+		// Whoever mapped it first was gone before anybody looked.
+		known->reported_ns = now;
+		qtap_submit_process_event(QTAP_FILE_MAPPED, &key);
 	}
 	return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-// Defaults of what the loader sets by -D. OFF_* have no default: they come from the running kernel's BTF.
+// Defaults of what the loader sets by -D. OFF_* and QTAP_LIBRARY_MARKS have no default: they come from the
+// running kernel's BTF and from the tables of otel_qtap/probes.
 #pragma once
 
 #ifndef QTAP_DATA_RING_PAGES
@@ -18,6 +19,8 @@
 #define QTAP_MAX_CALL_CHUNKS 640 // of 64 KiB: 40 MiB in one TLS call
 #endif
 
+#define QTAP_NAME_BYTES 64 // as much of a file's name is searched for the mark of a library
+#define QTAP_REPORT_AGAIN_NS 100000000
 #define QTAP_CHUNK_BYTES 65536
 #define QTAP_MAX_CALL_BYTES (1ULL << 32) // no library moves more in one call
 #define QTAP_WAKE_BYTES (4 << 20) // a power of two

@@ -77,6 +77,13 @@ struct qtap_process_event {
 	char command[16];
 };
 
+// What is known of a file with the name of a TLS library. Mirrors otel_qtap/agent/watcher.py.
+enum qtap_file_kind {
+	QTAP_FILE_REPORTED = 1, // nobody has looked at it yet
+	QTAP_FILE_OTHER = 2,    // it only has the name
+	QTAP_FILE_LIBRARY = 3,  // it is probed, or about to be
+};
+
 // Why something was lost. The counters map, which the pipeline maps read-only, holds events at this
 // index and bytes of plaintext QTAP_LOSSES further on. Mirrors capture/ring.py.
 enum qtap_loss {

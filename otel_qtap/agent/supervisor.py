@@ -47,7 +47,6 @@ from otel_qtap.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-RESCAN_SECONDS = 30.0
 STOP_SECONDS = 9.0
 _NOTICE_BYTES = 2048
 """Most of the process ring between two looks at signals: some thirty notices, each of which may cost a
@@ -124,31 +123,33 @@ class Supervisor:
         """Start everything, watch over it, stop it."""
         waker = self._catch_signals()
         held, wanted = effective_capabilities(), _needs(self._settings)
+        scanner = self._scanner()
         loading = Loading(
             interpreter=str(self._settings.capture.python),
             offsets=kernel_offsets,
             attach=attach_mode(self._settings.capture.attach, kernel_release()),
             data_ring_bytes=self._settings.capture.effective_ring_bytes(),
             confine=lambda: limit_to(used_by_loader(wanted, held), for_program=True),
+            name_marks=scanner.name_marks,
         )
         limit_to(used_by_supervisor(Stage.ATTACHING, wanted, held))
         self._start_pipeline()
         try:
-            self._start_capture(loading)
+            self._start_capture(loading, scanner)
             return self._watch(waker)
         except BaseException:
             self._kill_pipeline()  # nothing reaches it any more, and nobody waits for it
             raise
 
-    def _start_capture(self, loading: Loading) -> None:
-        scanner = LibraryScanner(
-            LibraryLocator(
-                self._plans_directory(),
-                force_classic=self._settings.capture.sites == "classic",
-                confine=self._renounce,
-            ),
-            named=tuple(str(path) for path in self._settings.capture.libraries),
+    def _scanner(self) -> LibraryScanner:
+        locator = LibraryLocator(
+            self._plans_directory(),
+            force_classic=self._settings.capture.sites == "classic",
+            confine=self._renounce,
         )
+        return LibraryScanner(locator, named=tuple(str(path) for path in self._settings.capture.libraries))
+
+    def _start_capture(self, loading: Loading, scanner: LibraryScanner) -> None:
         found = scanner.ahead_of_need()  # meanwhile the loader compiles
         self._session = session = loading.result()
         self._process_ring = RingBuffer(session.maps["process_ring"], session.process_ring_bytes)
@@ -159,6 +160,7 @@ class Supervisor:
             selectors=chosen_processes(self._settings),
             on_process=self._tell_process,
             instrumented=instrumentation_judge(self._settings),
+            grace_seconds=self._settings.capture.rescan_seconds,
         )
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
@@ -261,7 +263,8 @@ class Supervisor:
         assert self._watcher is not None
         assert self._session is not None
         ring, watcher = self._process_ring, self._watcher
-        next_scan = time.monotonic() + RESCAN_SECONDS
+        every = self._settings.capture.rescan_seconds
+        next_scan = time.monotonic() + every
         with selectors.DefaultSelector() as selector:
             selector.register(waker, selectors.EVENT_READ)
             selector.register(self._session.maps["process_ring"], selectors.EVENT_READ)
@@ -286,7 +289,7 @@ class Supervisor:
                 now = time.monotonic()
                 self._tend_pipeline(now)
                 if now >= next_scan:
-                    next_scan = now + RESCAN_SECONDS
+                    next_scan = now + every
                     watcher.rescan()
                 if self._failed_to_start is not None:
                     return self._failed_to_start

@@ -3,21 +3,23 @@
 
 import contextlib
 import logging
-import os
 import resource
 import struct
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.workloads import process_key
 from otel_qtap.capture.attach import Probes, Site
+from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.capture.syscalls import map_delete, map_update
+from otel_qtap.capture.syscalls import map_delete, map_items, map_update
+from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode
 from otel_qtap.discovery.libraries import LibraryPlan
 from otel_qtap.discovery.procfs import ProcessReader, matches
-from otel_qtap.discovery.scan import LibraryScanner, ScanResult
+from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.errors import CaptureError
 from otel_qtap.model.identity import ProcessFacts, ProcessId
@@ -26,7 +28,8 @@ from otel_qtap.settings import Settings
 logger = logging.getLogger(__name__)
 
 _FILE_KEY = struct.Struct("<QIxxxx")
-_TLS_LIBRARY = struct.pack("<I", 2)
+_NO_LIBRARY, _TLS_LIBRARY = (struct.pack("<IxxxxQ", kind, 0) for kind in (2, 3))
+"""struct qtap_known_file."""
 
 _SECOND_LOOK_SECONDS = 0.05
 _SPARE_DESCRIPTORS = 256
@@ -43,8 +46,22 @@ def chosen_processes(settings: Settings) -> Selectors:
     return Selectors.parse(include, exclude)
 
 
+@dataclass(slots=True)
+class _Probed:
+    """A library file with probes in it."""
+
+    plan: LibraryPlan
+    probes: Probes
+    unused_since: float | None = None
+    """When it was first seen that nobody maps it any more (monotonic seconds)."""
+
+
 class Watcher:
-    """Probes library files once each, and tells ``on_process`` about processes that use them."""
+    """Probes library files once each, and tells ``on_process`` about processes that use them.
+
+    A file that nobody maps any more keeps its probes for ``grace_seconds``: a container that is started
+    again finds them there.
+    """
 
     def __init__(
         self,
@@ -55,6 +72,7 @@ class Watcher:
         selectors: Selectors,
         on_process: FactsHandler,
         instrumented: InstrumentationJudge | None = None,
+        grace_seconds: float = 0.0,
     ) -> None:
         self._session = session
         self._scanner = scanner
@@ -62,8 +80,8 @@ class Watcher:
         self._selectors = selectors
         self._on_process = on_process
         self._instrumented = instrumented
-        self._probed: list[tuple[LibraryPlan, Probes]] = []
-        self._marks: dict[int, set[bytes]] = {}
+        self._grace_seconds = grace_seconds
+        self._probed: InodeMap[_Probed] = InodeMap()
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
         self._look_again: list[tuple[float, ProcessNotice]] = []
         self._is_full = False
@@ -90,17 +108,17 @@ class Watcher:
         self.rescan()
 
     def rescan(self) -> None:
-        """Look at all processes: what was missed while nobody looked is found here."""
+        """Look at all processes: what was missed is found, and what ended is let go."""
         result = self._scanner.mapped_now()
-        self._leave_unused(result)
         for plan in result.plans:
             self._attach(plan)
-        for pid in result.processes:
-            known = self._known.get(pid)
-            if known is None or not self._is_alive(known[0].process):
-                self._learn(pid)
+        self._leave_unused(result)
+        self._mark_only(result)
         for pid in [p for p, (facts, _) in self._known.items() if not self._is_alive(facts.process)]:
             del self._known[pid]
+        for pid in result.processes - self._known.keys():
+            self._learn(pid)
+        remove_ended(self._session, lambda pid: self._reader.start_ticks(pid) is not None)
 
     def exclude(self, pid: int) -> None:
         """Never capture this process: the kernel side returns at once."""
@@ -115,19 +133,16 @@ class Watcher:
         """The kernel side saw something."""
         if notice.kind is Kind.PROCESS_EXITED:
             self._known.pop(notice.tgid, None)
-            return
-        if notice.kind is Kind.FILE_MAPPED and not self._inspect(notice):
+        elif notice.kind is not Kind.FILE_MAPPED:
+            self._meet(notice)
+        elif not self._inspect(notice):
             self._look_again.append((time.monotonic() + _SECOND_LOOK_SECONDS, notice))
-            return
-        self._meet(notice)
 
     def look_again(self) -> None:
         """Second look at processes whose mapping was not complete when the notice came."""
         now = time.monotonic()
         while self._look_again and self._look_again[0][0] <= now:
-            _, notice = self._look_again.pop(0)
-            if self._inspect(notice):
-                self._meet(notice)
+            self._inspect(self._look_again.pop(0)[1])
 
     def look_for_exporters(self) -> None:
         """Tell of the processes that turn out to send spans to a collector, now and then."""
@@ -141,13 +156,20 @@ class Watcher:
             self._on_process(facts, True)
 
     def _inspect(self, notice: ProcessNotice) -> bool:
-        """Probe what this process maps and was not probed yet; whether the mapped file is a TLS library."""
-        for plan in self._scanner.inspect_mapping(notice.tgid):
+        """Probe what this process maps and was not probed yet; whether the mapped file was among it."""
+        result = self._scanner.mapped_by(notice.tgid)
+        for plan in result.plans:
             self._attach(plan)
-        if notice.inode not in self._scanner.library_inodes(notice.tgid):
+        for identity, _ in result.files:
+            if probed := self._probed.get(identity):
+                probed[1].unused_since = None
+        usable = result.can_be_probed(notice.inode)
+        if usable is None:
             return False
         # The notice's own key, for stacked file systems show another device to us than to the kernel.
-        self._mark_library(notice.inode, notice.device)
+        self._mark((notice.inode, notice.device), usable=usable)
+        if usable:
+            self._meet(notice)
         return True
 
     def _meet(self, notice: ProcessNotice) -> None:
@@ -172,6 +194,9 @@ class Watcher:
         self._on_process(facts, allowed)
 
     def _attach(self, plan: LibraryPlan) -> None:
+        if changed := self._probed.get(plan.identity):
+            # Written to in place: its functions are elsewhere now, and the probes at their old places harm.
+            self._leave(changed[1])
         for refusal in plan.refusals:
             logger.debug("%s: %s is not probed: %s", plan.path, refusal.function, refusal.reason)
         if not plan.sites:
@@ -182,56 +207,78 @@ class Watcher:
             self._scanner.forget(plan.identity)
             return
         try:
-            self._probed.append((plan, Probes(self._session, plan.path, sites, plan.identity)))
+            probes = Probes(self._session, plan.path, sites, plan.identity.state)
         except CaptureError as error:
-            logger.warning("%s", error)
+            # Whoever mapped it may have ended meanwhile: whoever does so next shows the way again.
+            logger.log(logging.WARNING if _is_still_there(plan) else logging.DEBUG, "%s", error)
             self._scanner.forget(plan.identity)
             return
-        self._mark_library(plan.identity.inode, plan.identity.kernel_device)
+        self._probed.set(plan.identity, _Probed(plan, probes))
+        self._mark((plan.identity.inode, plan.identity.kernel_device), usable=True)
         logger.info("probing %s (%s %s, %d sites)", plan.path, plan.library, plan.release, len(sites))
 
     def _has_room(self, sites: list[Site]) -> bool:
-        held = sum(probes.descriptors for _, probes in self._probed)
+        held = sum(probed.probes.descriptors for _, probed in self._probed)
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         was_full, self._is_full = self._is_full, held + 2 * len(sites) + _SPARE_DESCRIPTORS > most
         if self._is_full and not was_full:
             logger.warning("%d library files are probed and no more can be: raise RLIMIT_NOFILE", self.files)
         return not self._is_full
 
-    def _mark_library(self, inode: int, device: int) -> None:
-        """From now on whoever maps this file is reported as a process with TLS."""
-        key = _FILE_KEY.pack(inode, device)
-        self._marks.setdefault(inode, set()).add(key)
-        with contextlib.suppress(OSError):  # without the mark its first connection reports it
-            map_update(self._session.maps["known_files"], key, _TLS_LIBRARY)
+    def _mark(self, file: KernelFile, *, usable: bool) -> None:
+        """From now on whoever maps this file is reported as a process with TLS, or not at all."""
+        with contextlib.suppress(OSError):  # without the mark, the file is looked at again
+            map_update(
+                self._session.maps["known_files"],
+                _FILE_KEY.pack(*file),
+                _TLS_LIBRARY if usable else _NO_LIBRARY,
+            )
+
+    def _mark_only(self, result: ScanResult) -> None:
+        """Mark what is mapped or probed, and nothing else: each container mounts the same files anew.
+
+        A file without its mark is reported to be mapped: so no one comes to use it unnoticed before its
+        probes are taken away.
+        """
+        wanted = dict(result.kernel_files)
+        for identity, probed in self._probed:
+            if probed.unused_since is None:
+                wanted[identity.inode, identity.kernel_device] = True
+        known_files = self._session.maps["known_files"]
+        for key in {key for key, _ in map_items(known_files)} - {_FILE_KEY.pack(*file) for file in wanted}:
+            with contextlib.suppress(OSError):
+                map_delete(known_files, key)
+        for file, usable in wanted.items():
+            self._mark(file, usable=usable)
 
     def _leave_unused(self, result: ScanResult) -> None:
         """Detach from files that nobody maps and that are not where they were found any more.
 
         A probe keeps its file, and the file system that it is on, for as long as it lives.
         """
-        for probed in list(self._probed):
-            plan, probes = probed
-            if result.maps(plan.identity) or _is_still_there(plan):
+        now = time.monotonic()
+        for identity, probed in self._probed:
+            if identity in result.files or _is_still_there(probed.plan):
+                probed.unused_since = None
                 continue
-            # First the marks: whoever maps the file from here on is noticed as the first to do so.
-            for key in self._marks.pop(plan.identity.inode, ()):
-                with contextlib.suppress(OSError):
-                    map_delete(self._session.maps["known_files"], key)
-            probes.detach()
-            self._probed.remove(probed)
-            self._scanner.forget(plan.identity)
-            logger.info("no longer probing %s (%s %s)", plan.path, plan.library, plan.release)
+            probed.unused_since = probed.unused_since or now
+            if now - probed.unused_since >= self._grace_seconds:
+                self._leave(probed)
+                self._scanner.forget(identity)
+
+    def _leave(self, probed: _Probed) -> None:
+        plan = probed.plan
+        self._probed.remove(plan.identity)
+        probed.probes.detach()
+        logger.info("no longer probing %s (%s %s)", plan.path, plan.library, plan.release)
 
     def detach(self) -> None:
         """Close all probes; the last process that holds them detaches."""
-        while self._probed:
-            self._probed.pop()[1].detach()
+        for identity, probed in self._probed:
+            self._probed.remove(identity)
+            probed.probes.detach()
 
 
 def _is_still_there(plan: LibraryPlan) -> bool:
-    try:
-        status = os.stat(plan.path)  # noqa: PTH116 - the path may be of any bytes
-    except OSError:
-        return False
-    return (status.st_dev, status.st_ino) == (plan.identity.device, plan.identity.inode)
+    identity = identify(plan.path)
+    return identity is not None and is_same_inode(identity, plan.identity)

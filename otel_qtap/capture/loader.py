@@ -23,7 +23,19 @@ from typing import Any
 
 EXPECTED_ATTACH_UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI, include/uapi/linux/bpf.h
 
-MAPS = ("data_ring", "control_ring", "process_ring", "counters", "excluded_processes", "known_files")
+MAPS = (
+    "data_ring",
+    "control_ring",
+    "process_ring",
+    "counters",
+    "excluded_processes",
+    "known_files",
+    "tls_processes",
+    "threads",
+    "open_calls",
+    "connections",
+    "connections_by_io",
+)
 
 
 def flatten(path: Path, seen: set[Path] | None = None) -> str:

@@ -5,9 +5,11 @@ Numbers and layouts: include/uapi/linux/bpf.h and perf_event.h of the kernel.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
 
 PAGE_BYTES = 4096
 
@@ -15,7 +17,9 @@ _SYS_BPF = 321
 _SYS_PERF_EVENT_OPEN = 298
 _MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
+_OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
+_MAP_LOOKUP_BATCH = 24
 _LINK_CREATE = 28
 _UPROBE_MULTI = 48
 _UPROBE_MULTI_RETURN = 1
@@ -23,6 +27,8 @@ _IOC_ENABLE = 0x2400
 _IOC_SET_BPF = 0x40042408
 _PERF_TYPE_TRACEPOINT = 2
 _PERF_FLAG_FD_CLOEXEC = 8
+_BATCH = 1024
+"""Elements of a map that are read at once."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,6 +57,45 @@ def map_delete(map_fd: int, key: bytes) -> None:
     """Remove one element of a map; raises OSError (ENOENT when it is not there)."""
     k = ctypes.create_string_buffer(key, len(key))
     _bpf(_MAP_DELETE_ELEM, struct.pack("<IxxxxQ", map_fd, ctypes.addressof(k)))
+
+
+def map_sizes(map_fd: int) -> tuple[int, int]:
+    """Bytes of a key and of a value of a map (the head of struct bpf_map_info)."""
+    info = ctypes.create_string_buffer(16)
+    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", map_fd, len(info), ctypes.addressof(info)))
+    _, _, key_bytes, value_bytes = struct.unpack("<IIII", info.raw)
+    return key_bytes, value_bytes
+
+
+def map_items(map_fd: int) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of a hash map, which others may write to meanwhile; raises OSError."""
+    key_bytes, value_bytes = map_sizes(map_fd)
+    place, following = ctypes.c_uint32(), ctypes.c_uint32()
+    room, is_first, is_last = _BATCH, True, False
+    while not is_last:
+        keys = ctypes.create_string_buffer(room * key_bytes)
+        values = ctypes.create_string_buffer(room * value_bytes)
+        attributes = ctypes.create_string_buffer(128)
+        where = 0 if is_first else ctypes.addressof(place)
+        addresses = (ctypes.addressof(item) for item in (following, keys, values))
+        struct.pack_into("<QQQQII", attributes, 0, where, *addresses, room, map_fd)
+        try:
+            call(_SYS_BPF, ctypes.c_int(_MAP_LOOKUP_BATCH), attributes, ctypes.c_uint(128))
+        except OSError as error:
+            if error.errno == errno.ENOSPC:  # one bucket of the table holds more than this
+                room *= 2
+                continue
+            if error.errno != errno.ENOENT:
+                raise
+            is_last = True
+        (count,) = struct.unpack_from("<I", attributes, 32)
+        all_keys, all_values = keys.raw, values.raw
+        for index in range(count):
+            yield (
+                all_keys[index * key_bytes : (index + 1) * key_bytes],
+                all_values[index * value_bytes : (index + 1) * value_bytes],
+            )
+        place.value, is_first = following.value, False
 
 
 def raw_tracepoint(program_fd: int, name: str) -> int:

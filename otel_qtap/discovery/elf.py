@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from otel_qtap.discovery.plan import FileIdentity
+from otel_qtap.discovery.inodes import identify_open
 from otel_qtap.errors import CaptureError
 
 _EM_X86_64 = 62
@@ -128,10 +128,9 @@ class ElfFile:
         except (OSError, ValueError) as error:
             raise ElfError(f"{path}: cannot be opened: {error}") from None
         try:
-            status = os.fstat(self._fd)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
                 raise ElfError(f"{path}: not a regular file")
-            self.identity = FileIdentity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+            self.identity = identify_open(self._fd)
             self._read_headers()
         except BaseException:
             os.close(self._fd)

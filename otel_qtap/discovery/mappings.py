@@ -22,8 +22,8 @@ class LibraryFiles:
         self._libraries = libraries
         self._named = frozenset(named)
         marks = {library.path_marks[0] for library in libraries} | {path.rpartition("/")[2] for path in named}
-        self.marks = tuple(mark.encode() for mark in sorted(marks))
-        """A path without any of these is none of them."""
+        self.marks = tuple(os.fsencode(mark) for mark in sorted(marks))
+        """A path whose last component holds none of these is none of them."""
 
     def contain(self, path: str) -> bool:
         """Whether this path is one of them."""
@@ -50,6 +50,12 @@ class Mapping(NamedTuple):
     path: str
     """As the process sees it, without the mark of a deleted file."""
 
+    @property
+    def kernel_device(self) -> int:
+        """``device`` in the kernel's form (dev_t): 12 bits of major, 20 bits of minor."""
+        major, _, minor = self.device.partition(":")
+        return int(major, 16) << 20 | int(minor, 16)
+
 
 def library_mappings(proc: str, pid: int, files: LibraryFiles, *, executable: bool) -> Iterator[Mapping]:
     """Library files that a process maps, each once; only as code where ``executable``."""
@@ -59,9 +65,7 @@ def library_mappings(proc: str, pid: int, files: LibraryFiles, *, executable: bo
     if not any(mark in maps for mark in marks):
         return
     seen = set()
-    for line in maps.split(b"\n"):
-        if not any(mark in line for mark in marks):
-            continue
+    for line in _lines_with(marks, maps):
         fields = line.split(None, 5)
         if len(fields) != 6 or not fields[4].isdigit() or (executable and b"x" not in fields[1]):
             continue
@@ -74,3 +78,14 @@ def library_mappings(proc: str, pid: int, files: LibraryFiles, *, executable: bo
         start, _, end = fields[0].decode("ascii", "replace").partition("-")
         address_range = f"{start.lstrip('0') or '0'}-{end.lstrip('0') or '0'}"
         yield Mapping(pid, address_range, fields[3].decode("ascii", "replace"), int(fields[4]), path)
+
+
+def _lines_with(marks: tuple[bytes, ...], text: bytes) -> Iterator[bytes]:
+    """Lines that hold any of the marks, one after the other; no other is looked at."""
+    places = {mark: text.find(mark) for mark in marks}
+    while places := {mark: at for mark, at in places.items() if at >= 0}:
+        at = min(places.values())
+        end = text.find(b"\n", at)
+        end = len(text) if end < 0 else end
+        yield text[text.rfind(b"\n", 0, at) + 1 : end]
+        places = {mark: text.find(mark, end) if place < end else place for mark, place in places.items()}

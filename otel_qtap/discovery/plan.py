@@ -8,12 +8,21 @@ from typing import NamedTuple
 
 
 class FileIdentity(NamedTuple):
-    """What tells one state of one file from any other, by stat."""
+    """What tells one state of one file from any other, by statx."""
 
     device: int
     inode: int
     mtime_ns: int
     size: int
+    birth_ns: int = 0
+    """Unix time at which the inode was made; 0 where the file system does not tell."""
+    is_stacked: bool = False
+    """Whether it lies on an overlay, whose device and inode number are not those of the file below."""
+
+    @property
+    def state(self) -> tuple[int, int, int, int]:
+        """Device, inode, modification time in ns and size: what fstat tells again before a probe is set."""
+        return self[:4]
 
     @property
     def kernel_device(self) -> int:

@@ -56,7 +56,7 @@ class PlanCache:
                 temporary.unlink(missing_ok=True)
 
     def _path(self, elf: ElfFile, library: TlsLibrary) -> Path:
-        device, inode, mtime_ns, size = elf.identity
+        device, inode, mtime_ns, size = elf.identity.state
         build_id = elf.build_id
         key = f"{build_id}-{size}" if build_id else f"{device}-{inode}-{mtime_ns}-{size}"
         return self._directory / f"{library.name}-{key}.json"

@@ -1,37 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which library files there are to attach to: on disk ahead of need, and mapped by processes."""
 
-import ctypes
 import os
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.inodes import InodeMap, identify
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.linker import library_paths
 from otel_qtap.discovery.mappings import LibraryFiles, Mapping, library_mappings
 from otel_qtap.discovery.plan import FileIdentity, LibraryPlan
 from otel_qtap.probes.registry import LIBRARIES
 
-_OVERLAYFS_MAGIC = 0x794C7630
-_OVERLAY_DEVICE = 0
+KernelFile = tuple[int, int]
+"""Inode number and device, as the kernel's notices name a file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ScanResult:
-    """``plans`` are new: each file is handed out once.
+    """What processes map of files that have the name of a TLS library.
 
-    ``processes`` map a library that can be probed, be its plan new or not; ``files`` are the
-    libraries that they map.
+    ``plans`` are new: each state of a file is handed out once. ``processes`` map a library that can be
+    probed, be its plan new or not. ``files`` are all that were seen, each with whether it can be
+    probed, and ``kernel_files`` the same files by the names that the kernel may have for them.
     """
 
-    plans: tuple[LibraryPlan, ...]
-    processes: frozenset[int]
-    files: frozenset[FileIdentity]
+    plans: list[LibraryPlan] = field(default_factory=list)
+    processes: set[int] = field(default_factory=set)
+    files: InodeMap[bool] = field(default_factory=InodeMap)
+    kernel_files: dict[KernelFile, bool] = field(default_factory=dict)
 
-    def maps(self, identity: FileIdentity) -> bool:
-        """Whether any process maps this file."""
-        return identity in self.files or identity._replace(device=_OVERLAY_DEVICE) in self.files
+    def can_be_probed(self, inode: int) -> bool | None:
+        """Whether a file with this inode number can be probed; None when none was seen.
+
+        By this a kernel notice about one process is known to be about a library. Its device must not
+        be compared: on overlays and btrfs the kernel's own differs from the one that is shown.
+        """
+        found = [usable for (number, _), usable in self.kernel_files.items() if number == inode]
+        return any(found) if found else None
 
 
 class LibraryScanner:
@@ -55,96 +61,95 @@ class LibraryScanner:
         self._roots = roots
         self._named = named
         self._files = LibraryFiles(LIBRARIES, named)
-        self._known: dict[FileIdentity, bool] = {}
-        """Files that were handed out, with whether they can be probed."""
+        self._known: InodeMap[bool] = InodeMap()
+        """Files that were handed out, in the state that they had, with whether they can be probed."""
+
+    @property
+    def name_marks(self) -> tuple[bytes, ...]:
+        """A file whose name holds none of these is never a library."""
+        return self._files.marks
 
     def ahead_of_need(self) -> tuple[LibraryPlan, ...]:
         """New plans for the libraries that the dynamic linker would find, and for the named ones."""
         paths = [*self._named]
         for root in self._roots:
             paths += sorted(path for path in library_paths(root) if self._files.contain(path))
-        return tuple(plan for path in paths if (plan := self._meet(path, path)[0]))
+        found = ((path, identify(path)) for path in paths)
+        plans = (self._meet(path, path, identity)[0] for path, identity in found if identity)
+        return tuple(plan for plan in plans if plan)
 
     def mapped_now(self) -> ScanResult:
-        """New plans for the libraries that any running process maps."""
-        plans: list[LibraryPlan] = []
+        """All processes, as they run now."""
+        result = ScanResult()
         usable: dict[tuple[str, int, str], bool] = {}
-        files = set()
-        processes = set()
         for pid in process_ids(self._proc):
             for mapping in library_mappings(self._proc, pid, self._files, executable=True):
                 file = (mapping.device, mapping.inode, mapping.path)
                 # One process stands for all that map the file, unless it has ended meanwhile.
-                if file not in usable and (path := self._path(mapping)):
-                    plan, usable[file] = self._meet(path, mapping.path)
-                    if usable[file] and (identity := _identity(path)):
-                        files.add(identity)
-                    if plan:
-                        plans.append(plan)
+                if file not in usable and (met := self._look_at(mapping, result)) is not None:
+                    usable[file] = met
                 if usable.get(file):
-                    processes.add(pid)
-        return ScanResult(plans=tuple(plans), processes=frozenset(processes), files=frozenset(files))
+                    result.processes.add(pid)
+        # What cannot be probed and is in nobody's memory any more would only pile up.
+        self._known.keep(lambda identity, can_be_probed: can_be_probed or identity in result.files)
+        return result
 
-    def inspect_mapping(self, pid: int) -> tuple[LibraryPlan, ...]:
-        """New plans for what one process maps: the answer to a kernel notice.
+    def mapped_by(self, pid: int) -> ScanResult:
+        """One process: the answer to a kernel notice.
 
         The notice comes when the code segment is about to be mapped; the linker has mapped the
-        file's head read-only before, so mappings of any kind count. The notice's inode
-        is not asked for, because a stacked file system shows another one here.
+        file's head read-only before, so mappings of any kind count.
         """
-        plans = []
+        result = ScanResult()
         for mapping in library_mappings(self._proc, pid, self._files, executable=False):
-            path = self._path(mapping)
-            if path and (plan := self._meet(path, mapping.path)[0]):
-                plans.append(plan)
-        return tuple(plans)
-
-    def library_inodes(self, pid: int) -> frozenset[int]:
-        """Inode numbers of the files in a process that were planned and can be probed.
-
-        By these a kernel notice about one of them is known. Its device must not be compared: on
-        overlays and btrfs the kernel's own differs from the one that stat shows.
-        """
-        inodes = set()
-        for mapping in library_mappings(self._proc, pid, self._files, executable=False):
-            path = self._path(mapping)
-            identity = _identity(path) if path else None
-            if identity and self._known.get(identity):
-                inodes |= {mapping.inode, identity.inode}
-        return frozenset(inodes)
+            if self._look_at(mapping, result):
+                result.processes.add(pid)
+        return result
 
     def forget(self, identity: FileIdentity) -> None:
-        """Hand this file out again when it is met next, because it could not be attached to."""
-        self._known.pop(identity, None)
-        self._known.pop(identity._replace(device=_OVERLAY_DEVICE), None)
+        """Hand this file out again when it is met next, because it is not attached to."""
+        self._known.remove(identity)
 
-    def _path(self, mapping: Mapping) -> str | None:
-        """How to open a mapped file from here.
+    def _look_at(self, mapping: Mapping, result: ScanResult) -> bool | None:
+        """Whether a mapped file can be probed; None when it cannot be reached."""
+        reached = self._reach(mapping)
+        if reached is None:
+            return None
+        path, identity = reached
+        plan, usable = self._meet(path, mapping.path, identity)
+        if plan:
+            result.plans.append(plan)
+        result.files.set(identity, usable)
+        result.kernel_files[mapping.inode, mapping.kernel_device] = usable
+        result.kernel_files[identity.inode, identity.kernel_device] = usable
+        return usable
+
+    def _reach(self, mapping: Mapping) -> tuple[str, FileIdentity] | None:
+        """How to open a mapped file from here, whatever mount namespace the process lives in.
 
         map_files leads to the mapped file itself, deleted or not, but needs CAP_SYS_ADMIN or
-        CAP_CHECKPOINT_RESTORE.
+        CAP_CHECKPOINT_RESTORE. By its path a file is found that may have taken its place.
         """
         process = f"{self._proc}/{mapping.pid}"
-        for path in (f"{process}/map_files/{mapping.address_range}", f"{process}/root{mapping.path}"):
-            try:
-                if Path(path).exists():
-                    return path
-            except OSError:
-                continue
+        path = f"{process}/map_files/{mapping.address_range}"
+        if identity := identify(path):
+            return path, identity
+        path = f"{process}/root{mapping.path}"
+        identity = identify(path)
+        if identity and (identity.is_stacked or identity.inode == mapping.inode):
+            return path, identity
         return None
 
-    def _meet(self, path: str, name: str) -> tuple[LibraryPlan | None, bool]:
-        """(plan of a file that was not met before, whether the file can be probed)."""
-        identity = _identity(path)
-        if identity is None:
-            return None, False
-        if identity in self._known:
-            return None, self._known[identity]
+    def _meet(self, path: str, name: str, identity: FileIdentity) -> tuple[LibraryPlan | None, bool]:
+        """(plan of a file that was not met in this state before, whether the file can be probed)."""
+        known = self._known.get(identity)
+        if known and (known[0].mtime_ns, known[0].size) == (identity.mtime_ns, identity.size):
+            return None, known[1]
         try:
             plan = self._locator.locate(path, self._files.library(name))
         except ElfError:
             return None, False
-        self._known[identity] = bool(plan.sites)
+        self._known.set(plan.identity, bool(plan.sites))
         return plan, bool(plan.sites)
 
 
@@ -152,26 +157,3 @@ def process_ids(proc: str = "/proc") -> list[int]:
     """Ids of all processes, ascending."""
     with os.scandir(proc) as entries:
         return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
-
-
-def _identity(path: str) -> FileIdentity | None:
-    """Identity of a file, without its device if it is on an overlay; None when there is no such file.
-
-    Probes sit on the file below the overlay. Containers of one image share that file while stat
-    gives each a device of its own: without this the file would be probed once a container.
-    """
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    overlay = os.major(status.st_dev) == 0 and _file_system(path) == _OVERLAYFS_MAGIC
-    device = _OVERLAY_DEVICE if overlay else status.st_dev
-    return FileIdentity(device, status.st_ino, status.st_mtime_ns, status.st_size)
-
-
-def _file_system(path: str) -> int:
-    """Magic number of a path's file system (statfs(2)); 0 when it cannot be asked."""
-    buffer = ctypes.create_string_buffer(256)
-    if ctypes.CDLL(None).statfs(os.fsencode(path), buffer):
-        return 0
-    return int.from_bytes(buffer.raw[:8], "little")

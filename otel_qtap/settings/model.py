@@ -210,6 +210,15 @@ class Capture:
         "Capture calls that carry OpenTelemetry data to a collector too, like any other traffic.",
         default=False,
     )
+    rescan_seconds: float = setting(
+        NUMBER,
+        "How often all processes are looked at, for what no kernel notice told of. A library file that "
+        "no process has mapped for as long is let go.",
+        default=30.0,
+        at_least=1,
+        at_most=3600,
+        takes_restart=True,
+    )
     python: Path = setting(
         ABSOLUTE_PATH,
         "Python interpreter that has the distribution's BCC.",

@@ -31,7 +31,7 @@ def call(multi_tap: Tap, tmp_path: Path) -> Callable[..., list[DataCaptured]]:
     subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
     plan = LibraryLocator(None).locate(str(library))
     sites = [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
-    probes = Probes(multi_tap.session, plan.path, sites, plan.identity)
+    probes = Probes(multi_tap.session, plan.path, sites, plan.identity.state)
 
     def claim(*sizes: int) -> list[DataCaptured]:
         process = subprocess.Popen([sys.executable, "-c", CALLER, library, *map(str, sizes)], text=True)

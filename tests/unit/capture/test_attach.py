@@ -40,7 +40,7 @@ def test_probes_hold_their_descriptors_until_they_are_detached(
     kernel_session: KernelSession, plan: LibraryPlan
 ) -> None:
     before = descriptors()
-    probes = Probes(kernel_session, plan.path, sites(plan), plan.identity)
+    probes = Probes(kernel_session, plan.path, sites(plan), plan.identity.state)
 
     assert probes.descriptors > 0
     assert descriptors() == before + probes.descriptors
@@ -57,7 +57,7 @@ def test_a_path_that_leads_to_another_file_by_now_is_refused(
     before = descriptors()
 
     with pytest.raises(CaptureError, match=r"cannot probe .*libssl.so.3: .*ESTALE"):
-        Probes(kernel_session, plan.path, sites(plan), plan.identity)
+        Probes(kernel_session, plan.path, sites(plan), plan.identity.state)
     assert descriptors() == before
 
 
@@ -69,7 +69,7 @@ def test_a_place_that_cannot_be_probed_leaves_nothing_attached(
     beyond = Site(1 << 40, plan.sites[0].cookie, False)
 
     with pytest.raises(CaptureError, match="cannot probe"):
-        Probes(kernel_session, plan.path, [*sites(plan), beyond], plan.identity)
+        Probes(kernel_session, plan.path, [*sites(plan), beyond], plan.identity.state)
     assert descriptors() == before
 
 
@@ -83,7 +83,7 @@ def test_a_library_without_returns_to_probe_is_attached_to(
 ) -> None:
     entries = [site for site in sites(plan) if not site.on_return]
     assert entries
-    probes = Probes(kernel_session, plan.path, entries, plan.identity)
+    probes = Probes(kernel_session, plan.path, entries, plan.identity.state)
 
     assert probes.descriptors == 1
     probes.detach()

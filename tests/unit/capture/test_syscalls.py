@@ -33,6 +33,26 @@ def test_an_element_is_removed_once(kernel_session: KernelSession) -> None:
     assert raised.value.errno == errno.ENOENT
 
 
+@pytest.mark.parametrize("count", [0, 1, 5000])  # none, and more than are read at once
+def test_all_of_a_map_is_read(kernel_session: KernelSession, count: int) -> None:
+    excluded = kernel_session.maps["excluded_processes"]
+    assert syscalls.map_sizes(excluded) == (4, 8)
+    keys = {struct.pack("<I", number) for number in range(1, count + 1)}
+    for key in keys:
+        syscalls.map_update(excluded, key, bytes(8))
+
+    found = list(syscalls.map_items(excluded))
+    assert (len(found), {key for key, _ in found}) == (count, keys)
+    assert {value for _, value in found} <= {bytes(8)}
+    for key in keys:
+        syscalls.map_delete(excluded, key)
+
+
+def test_what_is_no_map_holds_nothing() -> None:
+    with pytest.raises(OSError, match=r".+"):
+        list(syscalls.map_items(0))
+
+
 Refused = Callable[[KernelSession], int]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_qtap.discovery.elf import ElfError, FileIdentity
+from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import SiteKind
 
@@ -66,7 +66,7 @@ def test_a_plan_says_what_file_it_is_for(system_libssl):
     plan = LibraryLocator(None).locate(str(system_libssl))
     status = system_libssl.stat()
     assert plan.path == str(system_libssl)
-    assert plan.identity == FileIdentity(status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    assert plan.identity.state == (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
     assert (plan.library, len(plan.build_id)) == ("openssl", 40)
 
 

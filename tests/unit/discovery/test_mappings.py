@@ -76,3 +76,12 @@ def test_a_file_that_the_user_named_is_found_by_its_whole_path(proc):
     files = LibraryFiles((LIBRARY,), ("/srv/libssl.so/plugin.bin", "/elsewhere/libcrypto.so.3"))
     inodes = {inode for _, _, inode, _ in found(proc, executable=True, files=files)}
     assert inodes == {77, 15630351, 9, 12}
+
+
+def test_a_device_is_also_told_as_the_kernel_keeps_it(proc):
+    devices = [mapping.kernel_device for mapping in library_mappings(proc, 42, FILES, executable=True)]
+    assert devices == [0xFE << 20, 0xFE << 20, 0x2A]
+
+
+def test_marks_are_what_a_name_must_hold():
+    assert LibraryFiles((LIBRARY,), ("/usr/bin/node",)).marks == (b"libssl", b"node")

@@ -40,7 +40,7 @@ def test_without_a_build_id_the_file_itself_is_the_name(make_elf, tmp_path, cach
     path.write_bytes(make_elf(READ, build_id=b""))
     plan = LibraryLocator(cache).locate(str(path))
     (entry,) = entries(cache)
-    assert entry.name == f"openssl-{'-'.join(map(str, plan.identity))}.json"
+    assert entry.name == f"openssl-{'-'.join(map(str, plan.identity.state))}.json"
 
 
 def test_an_entry_is_used(library, cache):

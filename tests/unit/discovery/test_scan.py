@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.discovery.inodes import is_same_inode
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.scan import LibraryScanner, process_ids
+from tests.support.overlays import mount_overlay, scratch_file_system
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="map_files and mounts need root")
 
@@ -89,16 +92,17 @@ def test_a_process_without_a_library_is_not_among_them(scanner, start):
 
 def test_a_notice_about_one_process_is_answered_once(library, scanner, start):
     pid = start(library)
-    (plan,) = of(scanner.inspect_mapping(pid), library.stat().st_ino)
+    (plan,) = of(scanner.mapped_by(pid).plans, library.stat().st_ino)
     assert plan.sites
-    assert not of(scanner.inspect_mapping(pid), library.stat().st_ino)
+    assert not of(scanner.mapped_by(pid).plans, library.stat().st_ino)
 
 
 def test_the_files_that_a_notice_may_be_about_are_those_that_can_be_probed(library, scanner, start):
     pid = start(library)
-    assert scanner.library_inodes(pid) == set()
-    scanner.inspect_mapping(pid)
-    assert library.stat().st_ino in scanner.library_inodes(pid)
+    result = scanner.mapped_by(pid)
+    assert result.processes == {pid}
+    assert result.can_be_probed(library.stat().st_ino) is True
+    assert result.can_be_probed(1) is None
 
 
 def test_a_file_that_cannot_be_probed_makes_no_tls_process(scanner, start, tmp_path):
@@ -110,11 +114,11 @@ def test_a_file_that_cannot_be_probed_makes_no_tls_process(scanner, start, tmp_p
     (plan,) = of(result.plans, namesake.stat().st_ino)
     assert plan.sites == ()
     assert pid not in result.processes
-    assert scanner.library_inodes(pid) == set()
+    assert scanner.mapped_by(pid).can_be_probed(namesake.stat().st_ino) is False
 
 
 def test_a_notice_about_a_process_that_is_gone_is_answered_by_nothing(scanner):
-    assert scanner.inspect_mapping(2**22 + 1) == ()
+    assert scanner.mapped_by(2**22 + 1).kernel_files == {}
 
 
 def test_a_file_that_the_user_named_needs_no_name_of_a_library(library, tmp_path, start):
@@ -143,7 +147,7 @@ def test_a_deleted_file_is_reached_through_the_process(library, scanner, start):
     pid = start(library)
     inode = library.stat().st_ino
     library.unlink()
-    (plan,) = of(scanner.inspect_mapping(pid), inode)
+    (plan,) = of(scanner.mapped_by(pid).plans, inode)
     assert plan.path.startswith(f"/proc/{pid}/map_files/")
     assert plan.sites
 
@@ -155,29 +159,66 @@ def test_a_file_in_another_mount_namespace_is_reached_through_the_process(librar
     script = f'mount -t tmpfs tmpfs {hidden} && cp {library} {hidden}/libssl.so.3 && exec "$@"'
     pid = start(hidden / "libssl.so.3", "unshare", "--mount", "sh", "-c", script, "-")
     assert not (hidden / "libssl.so.3").exists()
-    plans = scanner.inspect_mapping(pid)
+    plans = scanner.mapped_by(pid).plans
     assert [bool(plan.sites) for plan in plans] == [True]
 
 
+@pytest.fixture
+def image(library, tmp_path) -> Iterator[Path]:
+    """The bottom layer of containers, with the library in it."""
+    with scratch_file_system(tmp_path / "layers") as layers:
+        (layers / "image").mkdir()
+        shutil.copy(library, layers / "image" / library.name)
+        yield layers / "image"
+
+
 @needs_root
-def test_containers_of_one_image_share_one_plan(library, scanner, start, tmp_path):
-    pids = []
-    for number in range(2):
-        root = tmp_path / f"container-{number}"
-        root.mkdir()
-        # The upper layers need a file system of their own: tmp_path may itself be an overlay.
-        script = (
-            f"mount -t tmpfs tmpfs {root} && mkdir {root}/u {root}/w {root}/m && "
-            f"mount -t overlay -o lowerdir={tmp_path}/image,upperdir={root}/u,workdir={root}/w o {root}/m && "
-            'exec "$@"'
-        )
-        (tmp_path / "image").mkdir(exist_ok=True)
-        if number == 0:
-            library.rename(tmp_path / "image" / library.name)
-        pids.append(start(root / "m" / library.name, "unshare", "--mount", "sh", "-c", script, "-"))
-    first, second = (scanner.inspect_mapping(pid) for pid in pids)
-    assert [bool(plan.sites) for plan in first] == [True]
-    assert second == ()
-    assert scanner.library_inodes(pids[1])
-    scanner.forget(first[0].identity)
-    assert len(scanner.inspect_mapping(pids[1])) == 1
+def test_containers_of_one_image_share_one_plan(image, library, scanner, start):
+    roots = [mount_overlay(image.parent / name, image) for name in ("first", "second")]
+    pids = [start(root / library.name) for root in roots]
+    first, second = (scanner.mapped_by(pid) for pid in pids)
+    assert [bool(plan.sites) for plan in first.plans] == [True]
+    assert second.plans == []
+    assert second.can_be_probed((roots[1] / library.name).stat().st_ino)
+    assert first.kernel_files.keys() != second.kernel_files.keys()
+    scanner.forget(first.plans[0].identity)
+    assert len(scanner.mapped_by(pids[1]).plans) == 1
+
+
+@needs_root
+def test_a_library_that_a_container_changed_has_a_plan_of_its_own(image, library, scanner, start):
+    roots = [mount_overlay(image.parent / name, image) for name in ("first", "second")]
+    os.chown(roots[1] / library.name, 1, 1)
+    for root in roots:
+        assert [bool(plan.sites) for plan in scanner.mapped_by(start(root / library.name)).plans] == [True]
+
+
+@needs_root
+def test_a_library_on_the_host_and_in_a_container_has_one_plan(image, library, scanner, start):
+    assert len(scanner.mapped_by(start(image / library.name)).plans) == 1
+    root = mount_overlay(image.parent / "first", image)
+    assert scanner.mapped_by(start(root / library.name)).plans == []
+
+
+def test_a_library_that_was_written_to_in_place_is_planned_again(library, scanner, start):
+    pid = start(library)
+    (before,) = scanner.mapped_by(pid).plans
+    with library.open("ab") as file:
+        file.write(b"\0")
+    (after,) = scanner.mapped_by(pid).plans
+    assert is_same_inode(before.identity, after.identity)
+    os.utime(library)
+    assert len(scanner.mapped_by(pid).plans) == 1
+    assert scanner.mapped_by(pid).plans == []
+
+
+def test_what_cannot_be_probed_is_remembered_while_it_is_mapped(scanner, start, tmp_path):
+    namesake = tmp_path / "libssl3.so"
+    shutil.copy(system_file("libc.so.6"), namesake)
+    process = start(namesake)
+    (plan,) = scanner.mapped_by(process).plans
+    assert not of(scanner.mapped_now().plans, plan.identity.inode), "known"
+    os.kill(process, signal.SIGKILL)
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    scanner.mapped_now()
+    assert len(scanner.mapped_by(start(namesake)).plans) == 1, "forgotten"
