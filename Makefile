@@ -101,6 +101,6 @@ testtools: install
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "otel-qtap needs Python 3.11 or later; name one with make PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[s3,grpc,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[s3,grpc,codings,dev]'
 	@$(BIN)/python -m compileall -q otel_qtap  # an agent that runs as root should not have to, at every start
 	@touch $@

@@ -6,6 +6,8 @@ QtapError
 ├── PrivilegeError       a privilege or a kernel feature is missing (exit code 3)
 ├── CaptureError         the kernel refused to load, attach or map something (exit code 1)
 ├── StoreError           an object store refused or could not be reached
+│   ├── NotStoredError   what is asked for is not in the store (any more)
+│   └── TooLargeError    what is asked for is larger than the reader takes
 ├── ExportError          a collector refused or could not be reached
 ├── HealthError          no running agent answers
 └── RecordingError       a recording file cannot be read or written
@@ -42,6 +44,20 @@ class StoreError(QtapError):
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class NotStoredError(StoreError):
+    """What is asked for is not in the store: never stored, not yet, expired, or deleted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
+
+
+class TooLargeError(StoreError):
+    """What is asked for is larger than the reader takes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
 
 
 class ExportError(QtapError):

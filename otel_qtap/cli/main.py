@@ -12,7 +12,7 @@ from pathlib import Path
 from otel_qtap import __version__
 from otel_qtap.errors import QtapError
 
-COMMANDS = ("run", "doctor", "health", "payload", "config", "record", "replay")
+COMMANDS = ("run", "doctor", "health", "payload", "serve", "config", "record", "replay")
 """Each is a module of this package with ``add_parser(subparsers)``, which sets ``func`` to its ``run``."""
 
 _EXAMPLES = """\
@@ -24,6 +24,7 @@ examples:
        OTEL_EXPORTER_OTLP_ENDPOINT=https://collector:4318 otel-qtap run
   otel-qtap payload get 's3://bucket/…warc.gz#bytes=0-812' --body
                                                      the body that a span refers to
+  sudo otel-qtap serve                               the same in a browser: prints the address to open
   otel-qtap config                                   every setting and where its value came from
 
 exit codes:

@@ -9,6 +9,7 @@ uploader   sealed segments to the store, until they are there
 base       the ObjectStore protocol; memory, filesystem and s3 have its shape; registry finds them by URL
 members    gzip members one by one
 reader     payload reference -> message
+codings    content codings undone, within bounds
 """
 
 from otel_qtap.objectstore.archive import Archive, ArchiveStatistics

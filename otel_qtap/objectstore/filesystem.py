@@ -4,10 +4,11 @@
 import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from otel_qtap.errors import StoreError
+from otel_qtap.errors import NotStoredError, StoreError
 from otel_qtap.objectstore.base import StoredObject
 
 _TRANSIENT = frozenset(
@@ -56,13 +57,13 @@ class FilesystemStore:
         return StoredObject(key=key)
 
     def get_range(self, key: str, first: int, last: int) -> bytes:
-        """See ObjectStore."""
+        """See ObjectStore. Only regular files are read, and no symbolic link leads out of the root."""
         try:
-            with (self._root / key).open("rb") as file:
+            with os.fdopen(_open_below(self._root, key), "rb") as file:
                 file.seek(first)
                 return file.read(last - first + 1)
-        except FileNotFoundError:
-            raise StoreError(f"no object {self.url}/{key}", retryable=False) from None
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotStoredError(f"no object {self.url}/{key}") from None
         except OSError as error:
             raise StoreError(
                 f"cannot read {self.url}/{key}: {error.strerror}", retryable=error.errno in _TRANSIENT
@@ -82,6 +83,28 @@ class FilesystemStore:
                 "or name another one in OTEL_QTAP_OBJECTS_URL",
                 retryable=False,
             )
+
+
+def _open_below(root: Path, key: str) -> int:
+    """A descriptor of the regular file of a key, found without leaving ``root``. Raises OSError."""
+    *directories, name = key.split("/")
+    if not {"", ".", ".."}.isdisjoint((*directories, name)) or "\0" in key:
+        raise OSError(errno.EINVAL, "not the key of an object")
+    here = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for directory in directories:
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            below = os.open(directory, flags, dir_fd=here)
+            os.close(here)
+            here = below
+        # Without O_NONBLOCK a named pipe would wait for its writer.
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
+    finally:
+        os.close(here)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return file
 
 
 def _make_directories(directory: Path, root: Path) -> None:

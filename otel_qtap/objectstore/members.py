@@ -11,7 +11,11 @@ _DAMAGED: Any = (igzip_lib.IsalError, EOFError)  # the stubs of isal take the cl
 
 
 class MemberError(ValueError):
-    """What should be a gzip member is not, or it inflates to more than the limit."""
+    """What should be a gzip member is not."""
+
+
+class MemberTooLargeError(MemberError):
+    """A member inflates to more than the limit."""
 
 
 class Inflater:
@@ -35,7 +39,7 @@ class Inflater:
                 raise MemberError("not a gzip member, or a damaged one") from error
             self.size += len(part)
             if self.size > self._limit:
-                raise MemberError(f"a record of more than {self._limit} bytes")
+                raise MemberTooLargeError(f"a record of more than {self._limit} bytes")
             self._parts.append(part)
             if decompressor.eof:
                 return True

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from otel_qtap.errors import StoreError
+from otel_qtap.errors import NotStoredError, StoreError
 from otel_qtap.objectstore.base import StoredObject
 
 
@@ -36,7 +36,7 @@ class MemoryStore:
         """See ObjectStore."""
         content = self._objects.get(key)
         if content is None:
-            raise StoreError(f"no object {self.url}/{key} in this process", retryable=False)
+            raise NotStoredError(f"no object {self.url}/{key} in this process")
         return content[first : last + 1]
 
     def check(self) -> None:

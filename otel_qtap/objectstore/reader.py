@@ -5,15 +5,14 @@ A reference is ``<object URL>#bytes=first-last``. The response of a request is t
 the segment; the request of a response is at the range that the response's record names.
 """
 
-import zlib
 from dataclasses import dataclass
-from importlib import import_module
 from typing import NamedTuple, Self
 
-from otel_qtap.errors import StoreError
+from otel_qtap.errors import NotStoredError, StoreError, TooLargeError
 from otel_qtap.model.exchange import Part
 from otel_qtap.objectstore.base import ObjectStore
-from otel_qtap.objectstore.members import CHUNK_BYTES, Inflater, MemberError
+from otel_qtap.objectstore.codings import decode
+from otel_qtap.objectstore.members import CHUNK_BYTES, Inflater, MemberError, MemberTooLargeError
 
 RECORD_LIMIT = 1 << 30
 """Most bytes of one record, and of one decoded body: what inflates to more is refused."""
@@ -59,26 +58,38 @@ class StoredRecord:
         offset = int(self.fields["qtap-body-offset"])
         return self.block[offset : offset + int(self.fields["qtap-body-length"])]
 
+    @property
+    def encoding(self) -> str:
+        """The content codings of the body, in the order in which they were applied."""
+        return self.fields.get("qtap-body-encoding", "")
+
     def decoded_body(self) -> bytes:
         """The body without its content codings. Raises StoreError for one that is not to be undone."""
-        body = self.body
-        codings = self.fields.get("qtap-body-encoding", "").lower().split(",")
-        for coding in reversed([name.strip() for name in codings]):
-            body = _decode(coding, body)
-        return body
+        content, complete = decode(self.encoding, self.body, RECORD_LIMIT)
+        if not complete:
+            raise TooLargeError(f"the decoded body is larger than {RECORD_LIMIT} bytes")
+        return content
 
 
-def read_record(store: ObjectStore, key: str, first: int, last: int) -> StoredRecord:
-    """The record at exactly this range of an object. Raises StoreError."""
+def read_record(
+    store: ObjectStore, key: str, first: int, last: int, *, limit: int | None = None
+) -> StoredRecord:
+    """The record at exactly this range of an object, of at most ``limit`` bytes. Raises StoreError."""
+    limit = limit or RECORD_LIMIT
+    length = last - first + 1
+    if length > limit:
+        raise TooLargeError(f"{store.url}/{key}, bytes {first}-{last}: a range of more than {limit} bytes")
     data = store.get_range(key, first, last)
-    if len(data) != last - first + 1:
-        raise StoreError(f"{store.url}/{key} ends before byte {last}", retryable=False)
-    inflater = Inflater(RECORD_LIMIT)
+    if len(data) != length:
+        raise NotStoredError(f"{store.url}/{key} ends before byte {last}")
+    inflater = Inflater(limit)
     try:
         complete = inflater.feed(data)
         if not complete or inflater.rest:
             raise MemberError("not the range of a whole record")
         return _parse(inflater.content)
+    except MemberTooLargeError as error:
+        raise TooLargeError(f"{store.url}/{key}, bytes {first}-{last}: {error}") from error
     except MemberError as error:
         raise StoreError(f"{store.url}/{key}, bytes {first}-{last}: {error}", retryable=False) from error
 
@@ -88,25 +99,34 @@ def read_part(store: ObjectStore, key: str, first: int, last: int, part: Part | 
     record = read_record(store, key, first, last)
     if part is None or record.part is part:
         return record
-    if part is Part.REQUEST:
+    return read_other_half(store, key, last, record)
+
+
+def read_other_half(
+    store: ObjectStore, key: str, last: int, record: StoredRecord, *, limit: int | None = None
+) -> StoredRecord:
+    """The other half of the exchange of ``record``, which ends at byte ``last``. Raises StoreError."""
+    if record.part is Part.RESPONSE:
         request_first, _, request_last = record.fields.get("qtap-concurrent-range", "").partition("-")
         if not (_is_number(request_first) and _is_number(request_last)):
-            raise StoreError("the request of this response was not stored", retryable=False)
-        return read_record(store, key, int(request_first), int(request_last))
-    following = _read_member(store, key, last + 1)
+            raise NotStoredError("the request of this response was not stored")
+        return read_record(store, key, int(request_first), int(request_last), limit=limit)
+    following = _read_member(store, key, last + 1, limit or RECORD_LIMIT)
     if following is None or following.fields.get("warc-record-id") != record.fields.get("warc-concurrent-to"):
-        raise StoreError("the response of this request was not stored", retryable=False)
+        raise NotStoredError("the response of this request was not stored")
     return following
 
 
-def _read_member(store: ObjectStore, key: str, first: int) -> StoredRecord | None:
+def _read_member(store: ObjectStore, key: str, first: int, limit: int) -> StoredRecord | None:
     """The record that begins at ``first``, whose end is not known: read in steps that double."""
-    inflater = Inflater(RECORD_LIMIT)
+    inflater = Inflater(limit)
     step = CHUNK_BYTES
     while data := store.get_range(key, first, first + step - 1):
         try:
             if inflater.feed(data):
                 return _parse(inflater.content)
+        except MemberTooLargeError as error:
+            raise TooLargeError(f"{store.url}/{key}, from byte {first}: {error}") from error
         except MemberError as error:
             raise StoreError(f"{store.url}/{key}, from byte {first}: {error}", retryable=False) from error
         first += len(data)
@@ -135,56 +155,6 @@ def _parse(content: bytes) -> StoredRecord:
     ):
         raise MemberError("not the record of a captured message")
     return StoredRecord(fields=fields, block=rest[: int(length)])
-
-
-def _decode(coding: str, body: bytes) -> bytes:
-    try:
-        match coding:
-            case "" | "identity":
-                return body
-            case "gzip" | "x-gzip":
-                return _inflate(body, 31)
-            case "deflate":
-                # RFC 9110, 8.4.1.2: zlib's format, though some senders leave its wrapper out.
-                return _inflate(body, 15 if body[:1] and body[0] & 0x0F == 8 else -15)
-            case "br":
-                brotli = import_module("brotli")
-                return _bounded(brotli.Decompressor().process(body))
-            case "zstd":
-                zstandard = import_module("zstandard")
-                with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
-                    return _bounded(reader.read(RECORD_LIMIT + 1))
-    except ImportError as error:
-        raise StoreError(
-            f"the content coding {coding} needs the Python package {error.name}, which is not installed",
-            retryable=False,
-        ) from error
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(f"the body is not valid {coding}", retryable=False) from error
-    raise StoreError(f"unknown content coding {coding}", retryable=False)
-
-
-def _inflate(body: bytes, window_bits: int) -> bytes:
-    """Inflate all members of a body; what a cut-off body holds is given out as far as it goes."""
-    parts = []
-    room = RECORD_LIMIT + 1
-    while body and room > 0:
-        decompressor = zlib.decompressobj(window_bits)
-        part = decompressor.decompress(body, room)
-        parts.append(part)
-        room -= len(part)
-        if not decompressor.eof:
-            break
-        body = decompressor.unused_data
-    return _bounded(b"".join(parts))
-
-
-def _bounded(body: bytes) -> bytes:
-    if len(body) > RECORD_LIMIT:
-        raise StoreError(f"the decoded body is larger than {RECORD_LIMIT} bytes", retryable=False)
-    return body
 
 
 def _is_number(text: str) -> bool:

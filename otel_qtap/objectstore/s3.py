@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode, urlsplit
 
-from otel_qtap.errors import SettingsError, StoreError
+from otel_qtap.errors import NotStoredError, SettingsError, StoreError
 from otel_qtap.objectstore.base import StoredObject
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class S3Store:
         except Exception as error:
             if _code(error) == "InvalidRange":
                 return b""
+            if _code(error) == "NoSuchKey":
+                raise NotStoredError(f"no object {self.url}/{key}") from error
             raise _store_error(error, f"cannot read {self.url}/{key}") from error
 
     def check(self) -> None:

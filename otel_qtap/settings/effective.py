@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,10 @@ def shown(value: Any, *, secret: bool) -> Shown:
         case tuple() if value and all(isinstance(item, int) for item in value):
             return ":".join(map(str, value))
         case tuple():
-            return [str(item) if isinstance(item, (ProcessSelector, Path)) else item for item in value]
+            return [
+                str(item) if isinstance(item, (ProcessSelector, Path, IPv4Network, IPv6Network)) else item
+                for item in value
+            ]
         case str() if secret and value:
             return MASK
     assert value is None or isinstance(value, (str, int, float, bool))

@@ -26,6 +26,7 @@ from otel_qtap.settings.model import (
     Log,
     Objects,
     Pipeline,
+    Serve,
     State,
     Trace,
 )
@@ -43,6 +44,7 @@ class Settings:
     state: State
     capture: Capture
     health: Health
+    serve: Serve
     http: Http
     trace: Trace
     pipeline: Pipeline

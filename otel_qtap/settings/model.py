@@ -8,6 +8,7 @@ constructor arguments from the agent. ``docs/settings.md`` is generated from wha
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -20,12 +21,16 @@ from otel_qtap.settings.values import (
     BYTES,
     COMMA_LIST,
     COUNT,
+    EXISTING_FILE,
     FLAG,
+    HEADER_NAME,
     HEADER_NAMES,
     KEY_VALUES,
     LISTEN_ADDRESS,
+    NETWORKS,
     NUMBER,
     PROCESS_SELECTORS,
+    SECRET_TOKEN,
     STORE_URL,
     HostPort,
     ProcessSelector,
@@ -247,6 +252,54 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """The viewer of stored payloads, `otel-qtap serve`."""
+
+    address: HostPort = setting(
+        LISTEN_ADDRESS,
+        "Where the viewer is served. Beyond loopback it takes a token or a proxy that logs people in.",
+        default=HostPort("127.0.0.1", 13134),
+    )
+    hosts: tuple[str, ...] = setting(
+        COMMA_LIST,
+        "Names by which browsers reach the viewer, beside `localhost` and addresses, which always work.",
+        default=(),
+    )
+    token: str = setting(
+        SECRET_TOKEN,
+        "Secret that lets in. Where neither it, nor a file, nor a proxy is set, each start makes one and "
+        "prints it.",
+        default="",
+    )
+    token_file: Path | None = setting(
+        EXISTING_FILE, "File that holds the token, readable for its owner only.", default=None
+    )
+    proxy_header: str = setting(
+        HEADER_NAME,
+        "Header field in which an authenticating (OIDC) proxy names the user, such as `X-Forwarded-User`.",
+        default="",
+    )
+    proxy_addresses: tuple[IPv4Network | IPv6Network, ...] = setting(
+        NETWORKS,
+        "Where that proxy connects from. Whoever can connect from there can claim to be anybody: on a "
+        "machine that others use too, name another address than loopback.",
+        default=(ip_network("127.0.0.0/8"), ip_network("::1/128")),
+    )
+    tls_certificate: Path | None = setting(
+        EXISTING_FILE, "Certificate chain in PEM; with it the viewer speaks HTTPS.", default=None
+    )
+    tls_key: Path | None = setting(EXISTING_FILE, "Key of the certificate in PEM.", default=None)
+
+    def __post_init__(self) -> None:
+        if self.token and self.token_file:
+            raise SettingsError("OTEL_QTAP_SERVE_TOKEN and OTEL_QTAP_SERVE_TOKEN_FILE: set one of them")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingsError(
+                "OTEL_QTAP_SERVE_TLS_CERTIFICATE and OTEL_QTAP_SERVE_TLS_KEY: set both or neither"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
     """What of HTTP may stand in telemetry. Payloads in the object store are whole regardless."""
 
@@ -340,6 +393,7 @@ ROOMS: Mapping[str, type[Any]] = MappingProxyType(
         "state": State,
         "capture": Capture,
         "health": Health,
+        "serve": Serve,
         "http": Http,
         "trace": Trace,
         "pipeline": Pipeline,

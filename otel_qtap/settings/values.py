@@ -6,6 +6,7 @@ Parsers raise ValueError with a text that says what is wrong and never repeats t
 
 import re
 from collections.abc import Collection
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -38,6 +39,8 @@ class ProcessSelector(NamedTuple):
 
 SELECTOR_KEYS = ("exe", "comm", "pid", "user", "container")
 STORE_URL_FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, memory: or none:"
+
+SHORTEST_TOKEN = 16
 
 LARGEST = 2**31 - 1
 """Bound of numbers that need none: every timer, queue and socket takes it."""
@@ -109,6 +112,14 @@ def header_names(value: str) -> tuple[str, ...]:
         if not _TOKEN.fullmatch(item):
             raise ValueError(f"{_nth(position, items)} has a character that no field name may have")
     return tuple(dict.fromkeys(item.lower() for item in items))
+
+
+def header_name(value: str) -> str:
+    """The name of one header field, lower-cased."""
+    name = value.strip()
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{shape(name)}, among them one that no field name may have")
+    return name.lower()
 
 
 def key_values(value: str) -> dict[str, str]:
@@ -188,6 +199,26 @@ def host_port(value: str) -> HostPort:
     return HostPort(host.strip("[]"), int(port))
 
 
+def networks(value: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """A comma list of addresses and networks: ``10.0.0.7, 10.1.0.0/16, ::1``."""
+    items = comma_list(value)
+    found = []
+    for position, item in enumerate(items, 1):
+        try:
+            found.append(ip_network(item))
+        except ValueError:  # its text quotes the value
+            raise ValueError(f"{_nth(position, items)} is no IP address and no network") from None
+    return tuple(found)
+
+
+def secret_token(value: str) -> str:
+    """A secret of at least SHORTEST_TOKEN visible ASCII characters."""
+    token = value.strip()
+    if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError(f"{shape(token)} that are too few or not all of them visible ASCII")
+    return token
+
+
 def store_url(value: str) -> str:
     """Where payloads go; the forms of STORE_URL_FORMS, without a trailing slash."""
     url = value.strip()
@@ -234,6 +265,13 @@ PROCESS_SELECTORS = Kind(
 )
 ABSOLUTE_PATH = Kind(absolute_path, "an absolute path")
 ABSOLUTE_PATHS = Kind(absolute_paths, "a comma-separated list of absolute paths", collects="list")
+NETWORKS = Kind(
+    networks, "a comma-separated list of IP addresses and networks, such as 10.0.0.7 or 10.1.0.0/16"
+)
+HEADER_NAME = Kind(header_name, "the name of a header field")
+SECRET_TOKEN = Kind(
+    secret_token, f"a secret of at least {SHORTEST_TOKEN} visible ASCII characters", secret=True
+)
 EXISTING_FILE = Kind(existing_file, "the path of a readable file")
 LISTEN_ADDRESS = Kind(host_port, "HOST:PORT, such as 127.0.0.1:13133 or [::1]:13133")
 STORE_URL = Kind(store_url, STORE_URL_FORMS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_qtap.errors import StoreError
+from otel_qtap.errors import NotStoredError, StoreError
 from otel_qtap.objectstore import Archive, ObjectStore
 from otel_qtap.objectstore.filesystem import FilesystemStore
 from otel_qtap.objectstore.memory import MemoryStore
@@ -62,7 +62,7 @@ def test_a_range_beyond_the_end_is_short_or_empty(store, local):
 
 
 def test_an_object_that_is_not_there_is_an_error_that_time_does_not_heal(store):
-    with pytest.raises(StoreError, match=r"absent\.warc\.gz") as caught:
+    with pytest.raises(NotStoredError, match=r"absent\.warc\.gz") as caught:
         store.get_range("absent.warc.gz", 0, 10)
     assert not caught.value.retryable
 

@@ -128,7 +128,7 @@ def test_spans_without_payload_have_no_link() -> None:
 
 
 def test_grafana_data_source_is_the_one_that_gets_the_links() -> None:
-    secrets = dict.fromkeys(("S3_ACCESS_KEY", "S3_SECRET_KEY", "GRAFANA_PASSWORD"), "x")
+    secrets = dict.fromkeys(("S3_ACCESS_KEY", "S3_SECRET_KEY", "GRAFANA_PASSWORD", "VIEWER_TOKEN"), "x")
     services = compose_model(DOCKER / "compose.yaml", secrets)["services"]
     provisioned = yaml.safe_load((DOCKER / "grafana" / "datasources.yaml").read_text())
 

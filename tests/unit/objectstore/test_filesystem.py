@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import errno
 import os
 import stat
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_qtap.errors import StoreError
+from otel_qtap.errors import NotStoredError, StoreError
 from otel_qtap.objectstore.filesystem import FilesystemStore
 
 
@@ -131,3 +132,63 @@ def test_the_check_refuses_what_is_no_directory(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot make the directory"):
         FilesystemStore(f"file://{tmp_path}/file/objects").check()
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> FilesystemStore:
+    """A store with links and other traps in it, and a secret beside it."""
+    (tmp_path / "secret").write_bytes(b"secret")
+    objects = tmp_path / "objects"
+    (objects / "a").mkdir(parents=True)
+    (objects / "a/b").write_bytes(b"public")
+    (objects / "link").symlink_to(tmp_path / "secret")
+    (objects / "up").symlink_to(tmp_path)
+    (objects / "here").symlink_to("a/b")
+    os.mkfifo(objects / "pipe")
+    return FilesystemStore(f"file://{objects}")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../secret",
+        "a/../../secret",
+        "link",
+        "up/secret",
+        "here",
+        "pipe",
+        "a",
+        "",
+        "/etc/passwd",
+        "a//b",
+        "./a/b",
+        "a/b\0",
+    ],
+)
+def test_no_key_leads_out_of_the_directory(beside, key):
+    with pytest.raises(StoreError) as caught:
+        beside.get_range(key, 0, 100)
+    assert not caught.value.retryable
+
+
+def test_what_is_in_the_directory_is_read(beside):
+    assert beside.get_range("a/b", 0, 100) == b"public"
+
+
+def test_a_root_that_is_a_link_is_the_users_choice(beside, tmp_path):
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "objects")
+    assert FilesystemStore(f"file://{tmp_path}/elsewhere").get_range("a/b", 0, 100) == b"public"
+
+
+@pytest.mark.parametrize("key", ["absent", "absent/b", "a/b/c"])
+def test_what_is_not_there_is_told_from_what_is_refused(beside, key):
+    with pytest.raises(NotStoredError):
+        beside.get_range(key, 0, 100)
+
+
+def test_reading_leaves_no_descriptor_open(beside):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for key in ("a/b", "up/secret", "pipe", "absent/b"):
+        with contextlib.suppress(StoreError):
+            beside.get_range(key, 0, 100)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

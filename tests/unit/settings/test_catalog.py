@@ -43,6 +43,7 @@ def test_secrets_are_marked() -> None:
 
     assert secrets == {
         "OTEL_QTAP_OBJECTS_SSE_KMS_KEY_ID",
+        "OTEL_QTAP_SERVE_TOKEN",
         "OTEL_EXPORTER_OTLP_HEADERS",
         "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
         "OTEL_EXPORTER_OTLP_METRICS_HEADERS",

@@ -3,6 +3,7 @@ import os
 import pickle
 import pwd
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,13 @@ def test_settings_are_plain_data() -> None:
     settings = load_settings({"OTEL_QTAP_OBJECTS_TAGS": "a=b", "OTEL_QTAP_CAPTURE_INCLUDE": "curl"})
 
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_the_viewer_takes_its_token_from_one_place(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.touch()
+    both = {"OTEL_QTAP_SERVE_TOKEN": "0123456789abcdef", "OTEL_QTAP_SERVE_TOKEN_FILE": str(file)}
+    with pytest.raises(SettingsError, match="set one of them"):
+        load_settings(both)
+    with pytest.raises(SettingsError, match="both or neither"):
+        load_settings({"OTEL_QTAP_SERVE_TLS_KEY": str(file)})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,9 @@ Parser = Callable[[str], object]
         (values.store_url, "s3://bucket", "s3://bucket"),
         (values.store_url, "memory:", "memory:"),
         (values.store_url, "none:", "none:"),
+        (values.networks, "10.1.2.3, ::1/128", (ip_network("10.1.2.3"), ip_network("::1"))),
+        (values.header_name, " X-Forwarded-User ", "x-forwarded-user"),
+        (values.secret_token, " 0123456789abcdef\n", "0123456789abcdef"),
         (
             values.process_selectors,
             "curl,exe=/usr/bin/*, user = www-data",
@@ -92,6 +96,12 @@ def test_reads(parse: Parser, text: str, value: object) -> None:
         (values.store_url, "s3://bucket?x=y", "query"),
         (values.process_selectors, "curl,name=x", "item 2 of 2"),
         (values.process_selectors, "exe=", "nothing after"),
+        (values.networks, "10.0.0.1,10.0.0.1/8", "item 2 of 2"),
+        (values.networks, "proxy", "item 1 of 1"),
+        (values.header_name, "X User", "no field name may have"),
+        (values.secret_token, "short", "5 characters that are too few"),
+        (values.secret_token, "long enough but with spaces", "not all of them visible"),
+        (values.secret_token, "é" * 20, "not all of them visible"),
     ],
 )
 def test_refuses(parse: Parser, text: str, complaint: str) -> None:
@@ -113,6 +123,9 @@ PARSERS = [
     values.existing_file,
     values.store_url,
     values.process_selectors,
+    values.networks,
+    values.header_name,
+    values.secret_token,
 ]
 
 
