@@ -22,7 +22,7 @@ def example_environment() -> dict[str, str]:
     """docker/example.env, its empty secrets filled in."""
     lines = [line for line in (DOCKER / "example.env").read_text().splitlines() if "=" in line]
     pairs = dict(line.split("=", 1) for line in lines)
-    return {name: value or "s3cret" for name, value in pairs.items()}
+    return {name: value or "s3cret-of-some-length" for name, value in pairs.items()}
 
 
 @pytest.fixture(scope="module")
