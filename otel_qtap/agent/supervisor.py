@@ -28,9 +28,11 @@ from otel_qtap.agent.capabilities import (
 from otel_qtap.agent.directories import plans_directory, prepare_directories
 from otel_qtap.agent.health import listen
 from otel_qtap.agent.instrumented import instrumentation_judge
+from otel_qtap.agent.introduction import introduction
 from otel_qtap.agent.kernel import OLDEST_KERNEL, attach_mode, kernel_release
 from otel_qtap.agent.ledger import Ledger
 from otel_qtap.agent.messages import Channel, process_message
+from otel_qtap.agent.pid_namespace import HOW_TO_SHARE, is_the_hosts
 from otel_qtap.agent.privileges import close_descriptors, drop_privileges, limit_to
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.attach import Tracepoints, find_tracefs, tracing_directory
@@ -61,8 +63,12 @@ def run_agent(settings: Settings, record_to: Path | None) -> int:
 
     With ``record_to`` raw kernel records go to that file and nowhere else. Raises QtapError.
     """
+    for line in introduction(settings, os.environ, record_to):
+        logger.info("%s", line)
     held, wanted = effective_capabilities(), _needs(settings)
     _require_privileges(missing(wanted, held))
+    if not is_the_hosts():
+        logger.warning("only processes of this container can be captured. %s", HOW_TO_SHARE)
     limit_to(used_by_supervisor(Stage.STARTING, wanted, held))
     # A recorder has no health to tell, and may run beside an agent that has.
     listener = None if record_to else listen(settings.health.address.host, settings.health.address.port)
@@ -168,7 +174,11 @@ class Supervisor:
         watcher.start(found)
         self._probes_ready = True
         self._introduce()
-        logger.info("capturing: %d library files probed", watcher.files)
+        logger.info(
+            "capturing: %d TLS library files probed, in use by %d processes; others as they appear",
+            watcher.files,
+            len(watcher.processes),
+        )
 
     def _renounce(self, keep: Iterable[int]) -> None:
         """Become as poor as the pipeline: in a child that reads what anybody can write."""

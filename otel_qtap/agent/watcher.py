@@ -6,7 +6,7 @@ import logging
 import resource
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from otel_qtap.agent.instrumented import InstrumentationJudge
@@ -92,7 +92,7 @@ class Watcher:
         return len(self._probed)
 
     @property
-    def processes(self) -> Iterable[tuple[ProcessFacts, bool]]:
+    def processes(self) -> Collection[tuple[ProcessFacts, bool]]:
         """Known processes, with whether the selectors allow them."""
         return self._known.values()
 

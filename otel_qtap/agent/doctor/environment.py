@@ -3,20 +3,17 @@
 
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, ok, warn
-
-_INITIAL_PID_NAMESPACE = "pid:[4026531836]"
-"""PROC_PID_INIT_INO of include/linux/proc_ns.h, the same on every kernel."""
-_REMEDY = "Share the host's: --pid=host in podman and docker, hostPID in Kubernetes."
+from otel_qtap.agent.pid_namespace import HOW_TO_SHARE, is_the_hosts
 
 
 def processes(host: Host) -> Outcome:
     """Whether the processes of the whole host can be seen."""
     try:
-        namespace = str((host.proc / "self/ns/pid").readlink())
+        whole = is_the_hosts(host.proc)
     except OSError as error:
         return warn(f"not known: {error.strerror}", remedy="Mount /proc.")
-    if namespace != _INITIAL_PID_NAMESPACE:
-        return warn("only those of this container: a PID namespace of its own", remedy=_REMEDY)
+    if not whole:
+        return warn("only those of this container: a PID namespace of its own", remedy=HOW_TO_SHARE)
     if not (host.proc / "1").is_dir():
         return warn(
             "only those of this user: /proc hides the others",

@@ -30,8 +30,13 @@ class OtlpTarget:
 
     @property
     def display_name(self) -> str:
-        """The endpoint without user, password, path and query: fit for a log line."""
-        parts = urlsplit(self.endpoint if "://" in self.endpoint else f"//{self.endpoint}")
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        address = f"{host}:{parts.port}" if parts.port else str(host)
-        return f"{parts.scheme}://{address}" if parts.scheme else address
+        """The endpoint, fit for a log line."""
+        return display_name(self.endpoint)
+
+
+def display_name(endpoint: str) -> str:
+    """A URL, or ``host:port``, without user, password, path and query."""
+    parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    address = f"{host}:{parts.port}" if parts.port else str(host)
+    return f"{parts.scheme}://{address}" if parts.scheme else address
