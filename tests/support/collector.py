@@ -64,14 +64,19 @@ COUNTING_FLUSH = "300ms"
 
 @contextmanager
 def running_collector(
-    directory: Path, *, tls: Pki | None = None, mutual: bool = False, counting: bool = False
+    directory: Path,
+    *,
+    tls: Pki | None = None,
+    mutual: bool = False,
+    counting: bool = False,
+    http_port: int | None = None,
 ) -> Iterator[Collector]:
     """Run a collector; with ``tls`` it serves with that certificate, ``mutual`` asks clients for theirs.
 
     One that is ``counting`` also makes span metrics and a service graph of all spans, and keeps them.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    grpc_port, http_port = free_port(), free_port()
+    grpc_port, http_port = free_port(), http_port or free_port()
     output = directory / "telemetry.jsonl"
     config = directory / "collector.json"
     settings = _config(grpc_port, http_port, output, tls, mutual)

@@ -57,6 +57,7 @@ _HOSTS = """\
 """What the README fetches is served by the tests."""
 
 _SLIM = """\
+force-unsafe-io
 path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright
 path-exclude /usr/share/info/*
@@ -235,7 +236,7 @@ def running_container(
         actual = engine("inspect", "--type=container", "--format={{.Name}}", identifier).strip()
         yield Container(identifier, actual)
     finally:
-        engine("rm", "--force", "--time=0", identifier)
+        engine("rm", "--force", "--volumes", "--time=0", identifier)
 
 
 def run_container(image: str, *command: str, options: Sequence[str] = (), seconds: float = 120) -> str:

@@ -39,6 +39,7 @@ http {{
         server_name localhost;
         ssl_certificate {certificate};
         ssl_certificate_key {key};
+        location = / {{ default_type text/plain; return 200 "welcome\n"; }}
         location = /hello {{ default_type text/plain; return 200 "hello from nginx\\n"; }}
         location = /take {{ default_type text/plain; return 200 "taken\\n"; }}
         location = /broken {{ default_type text/plain; return 503 "broken\\n"; }}
@@ -88,14 +89,16 @@ class Nginx:
 
 
 @contextmanager
-def running_nginx(directory: Path, pki: Pki, *, workers: int = 1, upstream: str = "") -> Iterator[Nginx]:
+def running_nginx(
+    directory: Path, pki: Pki, *, workers: int = 1, upstream: str = "", port: int | None = None
+) -> Iterator[Nginx]:
     """Run nginx; with ``upstream`` (a URL) ``/upstream/`` is passed on to it over TLS."""
     binary = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if binary is None:
         pytest.fail("nginx is not installed: `make install` brings it (Debian's nginx-light)")
     (directory / "tmp").mkdir(parents=True)
     (directory / "sized").mkdir()
-    port = free_port()
+    port = port or free_port()
     config = directory / "nginx.conf"
     config.write_text(
         _CONFIG.format(

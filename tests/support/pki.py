@@ -17,7 +17,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Pki:
-    """A CA with a server certificate for localhost and 127.0.0.1, and a client certificate."""
+    """A CA with a server certificate for localhost, 127.0.0.1 and example.com, and a client certificate."""
 
     ca: Path
     server: KeyPair
@@ -32,7 +32,7 @@ def make_pki(directory: Path) -> Pki:
     authority.cert_pem.write_to_path(str(ca))
     return Pki(
         ca=ca,
-        server=_issue(authority, directory / "server", "localhost", "127.0.0.1"),
+        server=_issue(authority, directory / "server", "localhost", "127.0.0.1", "example.com"),
         client=_issue(authority, directory / "client", "qtap-client.test"),
     )
 
