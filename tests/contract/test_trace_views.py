@@ -7,6 +7,7 @@ span's attributes as JSON is a variable of the URL; without a match there is no 
 """
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -19,8 +20,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import yaml
 
+from otel_qtap.objectstore.filesystem import FilesystemStore
 from otel_qtap.telemetry import names
+from tests.support.cleared import exchange
 from tests.support.compose import compose_model
+from tests.support.payload_store import answering, posting, store_exchanges
+from tests.support.viewer import running_viewer
 
 DOCKER = Path(__file__).parents[2] / "docker"
 CORRELATIONS = sorted((DOCKER / "grafana" / "correlations").glob("*.json"))
@@ -118,6 +123,38 @@ def test_references_are_links_in_grafana(reference: str) -> None:
     assert links.keys() == {"Open the request", "Open the response"}
     assert_opens(links["Open the request"], attributes[names.REQUEST_CONTENT_REF])
     assert_opens(links["Open the response"], attributes[names.RESPONSE_CONTENT_REF])
+
+
+def test_links_open_the_payload_in_the_viewer(tmp_path: Path) -> None:
+    url = (tmp_path / "objects").as_uri()
+    asked = posting("text/plain", b"question")
+    answered = answering("text/plain", b"answer")
+    (record,) = store_exchanges(FilesystemStore(url), tmp_path / "state", exchange(asked, answered))
+    assert record.request_ref
+    assert record.response_ref
+    attributes = {
+        names.REQUEST_CONTENT_REF: record.request_ref.uri,
+        names.RESPONSE_CONTENT_REF: record.response_ref.uri,
+        names.PAYLOAD_URI: record.response_ref.uri,
+    }
+    token = "0123456789abcdef"
+    account = 60913
+    if os.geteuid() == 0:  # then the viewer goes on as the account that owns payloads
+        for path in (tmp_path / "objects", *(tmp_path / "objects").rglob("*")):
+            os.chown(path, account, account)
+
+    settings = {
+        "OTEL_QTAP_OBJECTS_URL": url,
+        "OTEL_QTAP_SERVE_TOKEN": token,
+        "OTEL_QTAP_PIPELINE_USER": str(account),
+    }
+    with running_viewer(tmp_path, settings) as viewer:
+        for link in (*jaeger_links(attributes).values(), *grafana_links(attributes).values()):
+            answer = viewer.get(link.removeprefix("http://localhost:13134"), Authorization=f"Bearer {token}")
+            page = answer.read().decode()
+            assert answer.status == 200, page
+            assert "question" in page
+            assert "answer" in page
 
 
 def test_spans_without_payload_have_no_link() -> None:
