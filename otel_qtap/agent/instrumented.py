@@ -3,8 +3,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from otel_qtap.discovery.instrumentation import InstrumentationReader
 from otel_qtap.discovery.otlp_connections import OtlpConnections
@@ -17,8 +17,11 @@ logger = logging.getLogger(__name__)
 CONNECTION = "otlp_connection"
 """``ProcessFacts.instrumentation`` of a process that was seen connected to a collector."""
 LOOK_SECONDS = 2.0
-"""Between two looks at connections; more where a look takes long, so that it stays below one percent."""
+LONGEST_LOOK_SECONDS = 30.0
+"""Between two looks at the connections of a process: often while it is new, for then it begins to export."""
+_AGE = 4
 _REST = 100
+"""Looking takes less than one percent of the time, however many sockets there are to look at."""
 
 
 def instrumentation_judge(settings: Settings) -> "InstrumentationJudge | None":
@@ -45,8 +48,8 @@ class InstrumentationJudge:
         self._reader = InstrumentationReader(proc)
         self._connections = OtlpConnections(proc)
         self._clock = clock
-        self._ports: dict[ProcessId, frozenset[int]] = {}
-        self._next_look = 0.0
+        self._undecided: dict[ProcessId, _Undecided] = {}
+        self._rest_until = 0.0
 
     def judge(self, facts: ProcessFacts) -> ProcessFacts:
         """The facts of a process that was just met, with what its start says."""
@@ -55,21 +58,37 @@ class InstrumentationJudge:
             return replace(facts, instrumentation=BY_OPERATOR if named else NOT_INSTRUMENTED)
         start = self._reader.read(facts)
         if not start.evidence:
-            self._ports[facts.process] = start.ports
+            now = self._clock()
+            self._undecided[facts.process] = _Undecided(start.ports, met=now, due=now)
             return facts
         logger.debug("process %d: instrumentation %s", facts.process.tgid, start.evidence)
         return replace(facts, instrumentation=start.evidence)
 
-    def exporting(self, undecided: Iterable[ProcessFacts]) -> Iterator[ProcessFacts]:
-        """Those of the processes that are connected to a collector; none before it is time to look again."""
-        began = self._clock()
-        if began < self._next_look:
-            return
-        processes = {facts.process.tgid: facts for facts in undecided if facts.process in self._ports}
-        self._ports = {facts.process: self._ports[facts.process] for facts in processes.values()}
-        found = self._connections.among({pid: self._ports[facts.process] for pid, facts in processes.items()})
+    def exporting(self, undecided: Iterable[ProcessFacts]) -> list[ProcessFacts]:
+        """Those of the processes that are connected to a collector, of those that it is time to look at."""
+        now = self._clock()
+        if now < self._rest_until:
+            return []
+        still = {facts.process: facts for facts in undecided if facts.process in self._undecided}
+        self._undecided = {process: self._undecided[process] for process in still}
+        due = {process.tgid: process for process in still if self._undecided[process].due <= now}
+        if not due:
+            return []
+        connected = self._connections.among({pid: self._undecided[due[pid]].ports for pid in due})
+        for process in due.values():
+            waits = self._undecided[process]
+            waits.due = now + min(max(LOOK_SECONDS, (now - waits.met) / _AGE), LONGEST_LOOK_SECONDS)
         ended = self._clock()
-        self._next_look = ended + max(LOOK_SECONDS, _REST * (ended - began))
-        for pid in sorted(found):
+        self._rest_until = ended + _REST * (ended - now)
+        for pid in sorted(connected):
             logger.debug("process %d: instrumentation %s", pid, CONNECTION)
-            yield replace(processes[pid], instrumentation=CONNECTION)
+        return [replace(still[due[pid]], instrumentation=CONNECTION) for pid in sorted(connected)]
+
+
+@dataclass(slots=True)
+class _Undecided:
+    """Where the spans of a process would go, when it was met, and when to look at it next."""
+
+    ports: frozenset[int]
+    met: float
+    due: float

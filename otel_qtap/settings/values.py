@@ -30,14 +30,14 @@ class ProcessSelector(NamedTuple):
     """One process selector: ``pattern`` is a shell glob over the process fact named by ``key``."""
 
     key: str
-    """``exe``, ``comm``, ``pid``, ``user`` or ``container``."""
+    """``exe``, ``comm``, ``pid``, ``user``, ``container`` or ``service``."""
     pattern: str
 
     def __str__(self) -> str:
         return f"{self.key}={self.pattern}"
 
 
-SELECTOR_KEYS = ("exe", "comm", "pid", "user", "container")
+SELECTOR_KEYS = ("exe", "comm", "pid", "user", "container", "service")
 STORE_URL_FORMS = "file:///DIRECTORY, s3://BUCKET/PREFIX, memory: or none:"
 
 SHORTEST_TOKEN = 16

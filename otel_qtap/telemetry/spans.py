@@ -46,8 +46,6 @@ _UPLOAD_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_SAMPLED
 _OBSERVED_LINK_FLAGS: Final = FLAG_HAS_IS_REMOTE | FLAG_IS_REMOTE
 
 
-_KINDS: Final = {_CLIENT: KIND_CLIENT, _SERVER: KIND_SERVER, SpanKind.INTERNAL: KIND_INTERNAL}
-
 Description = tuple[Group, list[bytes], list[bytes]]
 """Group, attributes and links of a record, the last two as framed fragments of a span."""
 
@@ -140,7 +138,8 @@ class SpanEncoder:
         group, parts, links = description
         identity = record.identity
         span_id, parent_span_id, name = identity.span_id, identity.parent_span_id, record.name
-        otlp_kind = _KINDS[record.kind]
+        kind = record.kind
+        otlp_kind = KIND_CLIENT if kind is _CLIENT else KIND_SERVER if kind is _SERVER else KIND_INTERNAL
         if identity.instrumentation:
             # Beside the process's own span, or for it: of a kind that no view of services counts.
             otlp_kind, name = KIND_INTERNAL, names.CAPTURE_SPAN

@@ -2,10 +2,16 @@
 import os
 import socket
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
-from otel_qtap.agent.instrumented import LOOK_SECONDS, InstrumentationJudge, instrumentation_judge
+from otel_qtap.agent.instrumented import (
+    LONGEST_LOOK_SECONDS,
+    LOOK_SECONDS,
+    InstrumentationJudge,
+    instrumentation_judge,
+)
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.model.identity import BY_OPERATOR, NOT_INSTRUMENTED, ProcessFacts
@@ -15,8 +21,10 @@ from otel_qtap.settings import load_settings
 class Clock:
     def __init__(self) -> None:
         self.now = 100.0
+        self.takes = 0.0
 
     def __call__(self) -> float:
+        self.now += self.takes
         return self.now
 
 
@@ -81,10 +89,29 @@ def test_what_it_does_has_the_third(facts: ProcessFacts, judge: InstrumentationJ
 @pytest.mark.usefixtures("connected")
 def test_it_looks_now_and_then(facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock) -> None:
     judge.judge(facts)
-    assert len(list(judge.exporting([facts]))) == 1
-    assert list(judge.exporting([facts])) == []
-    clock.now += LOOK_SECONDS
-    assert len(list(judge.exporting([facts]))) == 1
+    looked = []
+    for second in range(200):
+        if judge.exporting([facts]):
+            looked.append(second)
+        clock.now += 1
+    pauses = [later - earlier for earlier, later in pairwise(looked)]
+    assert looked[0] == 0
+    assert pauses[0] == LOOK_SECONDS
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_LOOK_SECONDS
+
+
+@pytest.mark.usefixtures("connected")
+def test_it_rests_long_after_a_look_that_took_long(facts: ProcessFacts, clock: Clock) -> None:
+    judge = InstrumentationJudge(Selectors.parse("", ""), clock=clock)
+    judge.judge(facts)
+    clock.takes = 0.5  # each look at the clock: one look at the connections takes that long
+    assert judge.exporting([facts])
+    clock.takes = 0
+    clock.now += 40
+    assert judge.exporting([facts]) == []
+    clock.now += 15
+    assert judge.exporting([facts])
 
 
 @pytest.mark.usefixtures("connected")
@@ -92,9 +119,9 @@ def test_what_is_decided_or_gone_is_forgotten(
     facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock
 ) -> None:
     judge.judge(facts)
-    assert list(judge.exporting([])) == []
+    assert judge.exporting([]) == []
     clock.now += LOOK_SECONDS
-    assert list(judge.exporting([facts])) == []
+    assert judge.exporting([facts]) == []
 
 
 def test_settings_choose_the_judge(facts: ProcessFacts) -> None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_qtap.correlation.exports import OtlpExporters, exported_signal
 from otel_qtap.model.exchange import Exchange, Part, Payload, SpanKind
@@ -108,3 +110,17 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         True,
         True,
     ]
+
+
+@given(
+    url=st.text() | st.text(alphabet="htps:/[]@?#.v1traces"),
+    media_type=st.sampled_from([PROTOBUF, JSON, GRPC]),
+)
+def test_any_url_has_an_answer(url: str, media_type: str) -> None:
+    assert exported_signal(export(url, media_type=media_type)) in {
+        "",
+        "traces",
+        "metrics",
+        "logs",
+        "profiles",
+    }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_qtap.discovery.instrumentation import STANDARD_PORTS, InstrumentationReader, instrumentation
 from otel_qtap.discovery.procfs import ProcessReader
@@ -268,3 +270,15 @@ def test_mapped_files_of_a_made_up_process(tmp_path: Path) -> None:
 def test_a_process_that_is_gone(tmp_path: Path) -> None:
     facts = ProcessFacts(process=ProcessId(os.getpid(), 1))
     assert InstrumentationReader(str(tmp_path)).read(facts) == ("", STANDARD_PORTS)
+
+
+NAMES = sorted({name for sample, _ in INSTRUMENTED.values() for name in sample.environment} | set(EXPORT))
+
+
+@given(
+    environment=st.dictionaries(st.sampled_from(NAMES), st.text() | st.text(alphabet="-/:[]rjavgentol@")),
+    executable=st.sampled_from(["/usr/bin/python3", "/usr/bin/java", "/usr/bin/node", "/app", ""]),
+)
+def test_whatever_a_process_says_has_an_answer(environment: dict[str, str], executable: str) -> None:
+    found = instrumentation(environment, [*environment.values()], executable, lambda: DOTNET_FILES)
+    assert found.ports >= STANDARD_PORTS or found.evidence == NOT_INSTRUMENTED

@@ -3,10 +3,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_qtap.discovery.otlp_connections import OtlpConnections
 
@@ -67,3 +70,14 @@ def test_each_namespace_is_read_once_and_what_is_not_established_does_not_count(
     (tmp_path / "3" / "net" / "tcp").write_text("damaged\n" + line.format(port=4317, state="01", inode=13))
     ports = frozenset({4317, 4318})
     assert OtlpConnections(str(tmp_path)).among({1: ports, 2: ports, 3: ports}) == {1, 3}
+
+
+@given(table=st.binary() | st.text(alphabet="0:10DD \n").map(str.encode))
+def test_any_table_has_an_answer(table: bytes) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        directory = Path(root) / "1"
+        (directory / "net").mkdir(parents=True)
+        (directory / "ns").mkdir()
+        (directory / "ns" / "net").symlink_to("net:[1]")
+        (directory / "net" / "tcp").write_bytes(b"title :10DD\n" + table)
+        assert OtlpConnections(root).among({1: frozenset({4317})}) == set()

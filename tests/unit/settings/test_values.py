@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_qtap.discovery import selectors
 from otel_qtap.settings import values
 from otel_qtap.settings.values import HostPort, ProcessSelector
 
@@ -143,3 +144,7 @@ def test_any_text_is_read_or_refused_without_being_repeated(parse: Parser, text:
 def test_a_listening_address_is_shown_as_it_is_written() -> None:
     assert str(HostPort("::1", 80)) == "[::1]:80"
     assert str(HostPort("127.0.0.1", 80)) == "127.0.0.1:80"
+
+
+def test_keys_of_selectors_are_those_that_discovery_knows() -> None:
+    assert values.SELECTOR_KEYS == selectors.KEYS
