@@ -161,7 +161,6 @@ class Rooms:
 
     def __init__(self, settings: Settings, openings: Openings) -> None:
         self.settings = settings
-        self.restarts = 0
         self.telemetry = openings.telemetry
         correlator = build_correlator(settings)
         self.archive = Archive(

@@ -4,22 +4,31 @@
 Reading only; nothing here tells a byte of payload.
 """
 
+import errno
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from otel_qtap import __version__
+from otel_qtap.conditions import State
 from otel_qtap.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
+_HINTS = {
+    errno.EADDRINUSE: " (`ss --listening --tcp --processes` shows who has this one; another otel-qtap?)",
+    errno.EACCES: " above 1023",
+}
 MAX_REQUESTS = 32
 """Answered at a time; more are turned away, or anybody on this host could have threads without end."""
-METRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+Conditions = Mapping[str, State]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -34,22 +43,40 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise SettingsError(
             f"OTEL_QTAP_HEALTH_ADDRESS={host}:{port}: cannot listen there: {error.strerror}. "
-            "Name a free HOST:PORT of this machine."
+            f"Name a free HOST:PORT of this machine{_HINTS.get(error.errno or 0, '')}."
         ) from error
     return listener
+
+
+def as_json(name: str, conditions: Conditions) -> dict[str, Any]:
+    """``{name: whether all are well, "conditions": {...}}``, each condition with since when, and why not."""
+    return {
+        name: all(state.well for state in conditions.values()),
+        "conditions": dict(_described(name, conditions)),
+    }
+
+
+def _described(name: str, conditions: Conditions) -> Iterator[tuple[str, dict[str, Any]]]:
+    for condition, state in conditions.items():
+        since = datetime.fromtimestamp(state.since, UTC).isoformat(timespec="milliseconds")
+        described = {name: state.well, "since": f"{since[:-6]}Z"}
+        yield condition, described if state.well else {**described, "reason": state.reason}
 
 
 class HealthServer:
     """Answers on ``listener`` in a thread of its own.
 
-    ``readiness`` gives each condition by name; all true means ready. ``metrics`` renders OpenMetrics text.
+    ``ready`` and ``alive`` give each condition by name. ``metrics`` renders the page for an ``Accept``
+    field: content type and text.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        readiness: Callable[[], Mapping[str, bool]],
-        metrics: Callable[[], str],
+        *,
+        ready: Callable[[], Conditions],
+        alive: Callable[[], Conditions],
+        metrics: Callable[[str], tuple[str, str]],
     ) -> None:
         # The supervisor binds the address and serves nothing: it does without these megabytes.
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # noqa: PLC0415
@@ -60,20 +87,23 @@ class HealthServer:
             timeout = 5
 
             def do_GET(self) -> None:
-                match self.path:
+                match self.path.partition("?")[0]:
                     case "/livez":
-                        self._answer(HTTPStatus.OK, "text/plain; charset=utf-8", "alive\n")
+                        self._tell("alive", alive())
                     case "/readyz":
-                        conditions = readiness()
-                        ready = all(conditions.values())
-                        body = json.dumps({"ready": ready, **conditions}) + "\n"
-                        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-                        self._answer(status, "application/json", body)
+                        self._tell("ready", ready())
                     case "/metrics":
-                        self._answer(HTTPStatus.OK, METRICS_TYPE, metrics())
+                        self._answer(HTTPStatus.OK, *metrics(self.headers.get("Accept", "")))
                     case _:
                         text = "try /livez, /readyz or /metrics\n"
                         self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", text)
+
+            do_HEAD = do_GET  # noqa: N815 - so the base class calls it
+
+            def _tell(self, name: str, conditions: Conditions) -> None:
+                described = as_json(name, conditions)
+                status = HTTPStatus.OK if described[name] else HTTPStatus.SERVICE_UNAVAILABLE
+                self._answer(status, "application/json", json.dumps(described, indent=2) + "\n")
 
             def _answer(self, status: HTTPStatus, content_type: str, body: str) -> None:
                 data = body.encode()
@@ -81,8 +111,10 @@ class HealthServer:
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(data)))
                 self.send_header("Cache-Control", "no-store")
+                self.send_header("Vary", "Accept")
                 self.end_headers()
-                self.wfile.write(data)
+                if self.command != "HEAD":
+                    self.wfile.write(data)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Probes come every few seconds: they are not worth a line."""

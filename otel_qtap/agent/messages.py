@@ -3,10 +3,12 @@
 
 Each message is one JSON object with a ``kind``. The supervisor sends:
 
-rings    descriptors ride along: data ring, control ring, counters; sizes of the rings in bytes
-process  facts of a process, and whether the user's selectors allow it
-probes   whether everything that was there at start is probed, and a summary for /readyz
-stop     read what is left, flush, exit
+rings      descriptors ride along: data ring, control ring, counters; sizes of the rings in bytes
+process    facts of a process, and whether the user's selectors allow it
+probes     why probes or tracepoints are not where they should be; empty where they are
+selectors  which processes the user wants from now on; those that are known are told one by one
+log        level and form of the log from now on
+stop       read what is left, flush, exit
 
 The pipeline sends ``running`` once: privileges are gone and the exporters' threads run. It parses what
 strangers wrote, so the supervisor hears that it spoke and never looks at what it said.
@@ -19,6 +21,7 @@ from collections import deque
 from typing import Any
 
 from otel_qtap.model.identity import ProcessFacts, ProcessId
+from otel_qtap.settings import Settings
 
 Message = dict[str, Any]
 _MAX_BYTES = 128 * 1024
@@ -39,6 +42,22 @@ def process_message(facts: ProcessFacts, *, allowed: bool) -> Message:
         if isinstance(value, str):
             fields[name] = value[:_MAX_TEXT].encode(errors="replace").decode()
     return {"kind": "process", "facts": fields, "allowed": allowed}
+
+
+def probes_message(*, probes: str, tracepoints: str) -> Message:
+    """A ``probes`` message: what is wrong with each, empty if nothing."""
+    return {"kind": "probes", "probes": probes[:_MAX_TEXT], "tracepoints": tracepoints[:_MAX_TEXT]}
+
+
+def selectors_message(settings: Settings) -> Message:
+    """A ``selectors`` message."""
+    chosen = {"include": settings.capture.include, "exclude": settings.capture.exclude}
+    return {"kind": "selectors", **{name: ",".join(map(str, each)) for name, each in chosen.items()}}
+
+
+def log_message(level: str, form: str) -> Message:
+    """A ``log`` message."""
+    return {"kind": "log", "level": level, "form": form}
 
 
 def read_facts(message: Message) -> ProcessFacts:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from otel_qtap.agent.assembly import Rooms
+from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.ring import Loss
 
 Observations = Iterable[tuple[int | float, Mapping[str, str]]]
@@ -13,7 +14,12 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PIPELINE = {"qtap.process.role": "pipeline"}
 
 
-def publish_metrics(rooms: Rooms, kernel_losses: Callable[[], Mapping[str, Loss]]) -> None:
+def publish_metrics(
+    rooms: Rooms,
+    signs: VitalSigns,
+    kernel_losses: Callable[[], Mapping[str, Loss]],
+    malformed: Callable[[], int],
+) -> None:
     """Register a reader for each metric of the catalogue that the pipeline can tell."""
     register = rooms.telemetry.observables.register
     chain, tracker, archive = rooms.chain, rooms.tracker, rooms.archive
@@ -26,6 +32,7 @@ def publish_metrics(rooms: Rooms, kernel_losses: Callable[[], Mapping[str, Loss]
 
     by("qtap.capture.lost", "qtap.capture.lost.reason", lambda: _events(kernel_losses()))
     by("qtap.capture.lost.io", "qtap.capture.lost.reason", lambda: _bytes(kernel_losses()))
+    single("qtap.capture.malformed", malformed)
     single("qtap.connection.active", lambda: chain.open_connections)
     single("qtap.connection.opened", lambda: tracker.statistics().opened)
     by("qtap.connection.closed", "qtap.connection.close_reason", lambda: tracker.statistics().ended)
@@ -55,7 +62,8 @@ def publish_metrics(rooms: Rooms, kernel_losses: Callable[[], Mapping[str, Loss]
     by("qtap.payload.refused", "qtap.payload.drop_reason", lambda: archive.statistics().refused)
     if archive.statistics().uploads is not None:
         _publish_uploads(rooms, single)
-    single("qtap.pipeline.restarts", lambda: rooms.restarts)
+    single("qtap.pipeline.restarts", lambda: signs.restarts)
+    by("qtap.config.reloads", "qtap.config.reload.outcome", lambda: signs.reloads)
     register("process.cpu.time", _cpu_times)
     register("process.memory.usage", lambda: [(_resident_bytes(), _PIPELINE)])
 

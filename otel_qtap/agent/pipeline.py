@@ -20,14 +20,22 @@ from otel_qtap.agent.account import pipeline_account
 from otel_qtap.agent.assembly import Openings, Rooms, boottime_ns, open_outside
 from otel_qtap.agent.health import HealthServer
 from otel_qtap.agent.ledger import Balance, Ledger
+from otel_qtap.agent.log_output import set_up_logging
+from otel_qtap.agent.loss_watch import LossWatch
 from otel_qtap.agent.messages import Channel, Message, read_facts
 from otel_qtap.agent.metrics import publish_metrics
 from otel_qtap.agent.privileges import drop_privileges
+from otel_qtap.agent.readiness import Readiness
+from otel_qtap.agent.stray_output import StrayOutput
+from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.ring import Counters, Loss, RingBuffer
+from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.model.events import ConnectionClosed, DirectionClosed, KernelEvent, ProcessExited
+from otel_qtap.objectstore.archive import STORE_DISABLED
 from otel_qtap.settings import Settings
 from otel_qtap.telemetry.clock import UnixClock
+from otel_qtap.telemetry.otlp.requests import Signal
 
 logger = logging.getLogger(__name__)
 
@@ -97,23 +105,34 @@ class Pipeline:
         channel: Channel,
         listener: socket.socket,
         ledger: Ledger,
+        signs: VitalSigns,
+        stray: StrayOutput,
     ) -> None:
         self._channel = channel
         self._ledger = ledger
+        self._signs = signs
+        self._stray = stray
         self._rooms = Rooms(settings, openings)
         self._chain = self._rooms.chain
         self._intake: Intake | None = None
         self._counters: Counters | None = None
         self._lost: Mapping[str, Loss] = {}
+        self._losses = LossWatch()
         self._poller = select.epoll()
-        self._probes_ready = False
         self._stopping = False
-        publish_metrics(self._rooms, self._kernel_losses)
-        self._health = HealthServer(listener, self._readiness, self._rooms.telemetry.openmetrics)
+        self._readiness = Readiness(self._rooms, signs)
+        publish_metrics(self._rooms, signs, self._kernel_losses, lambda: self._malformed)
+        self._health = HealthServer(
+            listener,
+            ready=self._readiness.ready,
+            alive=self._readiness.alive,
+            metrics=self._rooms.telemetry.metrics_page,
+        )
 
     def run(self) -> None:
         """The loop: messages, events, time."""
         self._rooms.start()
+        self._signs.pipeline_goes_round()
         self._health.start()
         self._count_predecessor()
         self._channel.send({"kind": "running"})
@@ -121,11 +140,16 @@ class Pipeline:
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
         self._poller.register(self._channel.fileno(), select.EPOLLIN)
+        self._poller.register(self._stray.fileno(), select.EPOLLIN)
         pause_ms = 0
         next_housekeeping = next_report = 0.0
         while not self._stopping:
-            if any(ready == self._channel.fileno() for ready, _ in self._poller.poll(pause_ms / 1000)):
-                self._receive_messages()
+            for ready, _ in self._poller.poll(pause_ms / 1000):
+                if ready == self._channel.fileno():
+                    self._receive_messages()
+                elif ready == self._stray.fileno():
+                    self._stray.drain()
+            self._signs.pipeline_goes_round()
             pause_ms = _pause_ms(self._read())
             now = time.monotonic()
             if now >= next_housekeeping:
@@ -134,6 +158,7 @@ class Pipeline:
             if now >= next_report:
                 next_report = now + 1.0
                 self._report_losses()
+                self._losses.observe(self._all_losses(), now)
         self._finish()
 
     def _read(self) -> int:
@@ -159,7 +184,12 @@ class Pipeline:
                 case "process":
                     self._chain.learn(read_facts(message), allowed=bool(message["allowed"]))
                 case "probes":
-                    self._probes_ready = bool(message["ready"])
+                    self._readiness.hear(message)
+                case "selectors":
+                    selectors = Selectors.parse(message["include"], message["exclude"])
+                    self._rooms.workloads.choose(selectors.allows)
+                case "log":
+                    set_up_logging(message["level"], message["form"])
                 case "stop":
                     self._stopping = True
         if not alive:
@@ -171,12 +201,32 @@ class Pipeline:
         self._intake = Intake(
             RingBuffer(data, message["data_bytes"]), RingBuffer(control, message["control_bytes"])
         )
+        self._readiness.rings_are_here()
         self._counters = Counters(counters)
         self._lost = self._counters.read()
         # Edge-triggered: only a wake-up that the kernel side asked for ends a pause, not data as such.
         self._poller.register(data, select.EPOLLIN | select.EPOLLET)
         os.close(control)
         os.close(counters)
+
+    @property
+    def _malformed(self) -> int:
+        return self._intake.malformed if self._intake else 0
+
+    def _all_losses(self) -> dict[str, int]:
+        """Everything that is counted as lost, by what and why; names are for the log."""
+        losses = {f"kernel events ({why})": loss.events for why, loss in self._kernel_losses().items()}
+        losses["kernel records (malformed)"] = self._malformed
+        for signal_name, statistics in self._rooms.telemetry.statistics().signals.items():
+            losses[f"{signal_name} (rejected)"] = statistics.rejected
+            losses |= {f"{signal_name} ({why})": count for why, count in statistics.dropped.items()}
+        archive = self._rooms.archive.statistics()
+        losses |= {
+            f"payloads ({why})": count for why, count in archive.refused.items() if why != STORE_DISABLED
+        }
+        if archive.uploads is not None:
+            losses["segments"] = archive.uploads.dropped
+        return losses
 
     def _kernel_losses(self) -> Mapping[str, Loss]:
         return self._counters.read() if self._counters else {}
@@ -193,7 +243,6 @@ class Pipeline:
         left = self._ledger.take()
         if left is None:
             return
-        self._rooms.restarts += 1
         logger.warning(
             "the pipeline was started again: %d finished exchanges were not delivered, %d connections "
             "were being read",
@@ -208,14 +257,6 @@ class Pipeline:
             settled=self._rooms.settled(),
             open_connections=self._chain.open_connections,
         )
-
-    def _readiness(self) -> dict[str, bool]:
-        return {
-            "probes": self._probes_ready,
-            "exporters": self._rooms.telemetry.is_running,
-            "collector": self._rooms.telemetry.healthy,
-            "store": self._rooms.archive.healthy,
-        }
 
     def _finish(self) -> None:
         deadline = time.monotonic() + SHUTDOWN_SECONDS
@@ -239,7 +280,18 @@ class Pipeline:
                     if not done
                 ),
             )
+        self._leave(0 if exported else self._undelivered())
+
+    def _undelivered(self) -> int:
+        """Finished exchanges whose spans the collector did not take before we had to stop."""
+        traces = self._rooms.telemetry.statistics().signals.get(Signal.TRACES)
+        return traces.dropped.get("shutdown", 0) if traces is not None else 0
+
+    def _leave(self, owed: int) -> None:
+        """What a successor has to count as lost; where there is none, the agent stops and said so."""
         self._ledger.clear()
+        if owed:
+            self._ledger.write(Balance(exchanges=owed))
 
 
 def _pause_ms(size: int) -> int:
@@ -249,13 +301,21 @@ def _pause_ms(size: int) -> int:
     return _LONGEST_PAUSE_MS
 
 
-def pipeline_main(settings: Settings, channel: Channel, listener: socket.socket, ledger: Ledger) -> int:
+def pipeline_main(
+    settings: Settings, channel: Channel, listener: socket.socket, ledger: Ledger, signs: VitalSigns
+) -> int:
     """Body of the forked process; returns its exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the supervisor decides, and says so on the channel
-    openings = open_outside(settings, UnixClock())
-    for module in _NEEDED_LATER:
-        importlib.import_module(module)
-    drop_privileges(*pipeline_account(settings))
-    Pipeline(settings, openings, channel=channel, listener=listener, ledger=ledger).run()
+    stray = StrayOutput(show=False)
+    try:
+        openings = open_outside(settings, UnixClock())
+        for module in _NEEDED_LATER:
+            importlib.import_module(module)
+        drop_privileges(*pipeline_account(settings))
+        Pipeline(
+            settings, openings, channel=channel, listener=listener, ledger=ledger, signs=signs, stray=stray
+        ).run()
+    finally:
+        stray.drain()
     return 0

@@ -6,8 +6,8 @@ import logging
 import resource
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.workloads import process_key
@@ -16,6 +16,7 @@ from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items, map_update
+from otel_qtap.conditions import Condition
 from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode
 from otel_qtap.discovery.libraries import LibraryPlan
 from otel_qtap.discovery.procfs import ProcessReader, matches
@@ -31,6 +32,7 @@ _FILE_KEY = struct.Struct("<QIxxxx")
 _NO_LIBRARY, _TLS_LIBRARY = (struct.pack("<IxxxxQ", kind, 0) for kind in (2, 3))
 """struct qtap_known_file."""
 
+_REFUSED_EVENT = "otel_qtap.probes.refused"
 _SECOND_LOOK_SECONDS = 0.05
 _SPARE_DESCRIPTORS = 256
 """What is left to everything else. Anybody can map ever new files with the name of a TLS library."""
@@ -84,7 +86,10 @@ class Watcher:
         self._probed: InodeMap[_Probed] = InodeMap()
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
         self._look_again: list[tuple[float, ProcessNotice]] = []
-        self._is_full = False
+        self._room = Condition(logger, "otel_qtap.probes.room")
+        self._never: set[int] = set()
+        self._refused: dict[str, str] = {}
+        self._failing_at_start: frozenset[str] = frozenset()
 
     @property
     def files(self) -> int:
@@ -106,10 +111,22 @@ class Watcher:
         for plan in found:
             self._attach(plan)
         self.rescan()
+        self._failing_at_start = frozenset(self._refused)
 
-    def rescan(self) -> None:
-        """Look at all processes: what was missed is found, and what ended is let go."""
+    @property
+    def failing_since_start(self) -> Mapping[str, str]:
+        """Library files that were there at start and still are not probed, with the reason."""
+        return {path: why for path, why in self._refused.items() if path in self._failing_at_start}
+
+    def rescan(self) -> bool:
+        """Look at all processes: what was missed is found, and what ended is let go.
+
+        Returns whether ``failing_since_start`` changed.
+        """
+        failing = self.failing_since_start
         result = self._scanner.mapped_now()
+        in_use = {plan.path for plan in result.plans}
+        self._refused = {path: why for path, why in self._refused.items() if path in in_use}
         for plan in result.plans:
             self._attach(plan)
         self._leave_unused(result)
@@ -119,9 +136,40 @@ class Watcher:
         for pid in result.processes - self._known.keys():
             self._learn(pid)
         remove_ended(self._session, lambda pid: self._reader.start_ticks(pid) is not None)
+        return self.failing_since_start != failing
+
+    def choose(self, selectors: Selectors) -> None:
+        """Capture what these select from now on; processes for which that is news are told."""
+        self._selectors = selectors
+        for pid, (facts, was_allowed) in list(self._known.items()):
+            allowed = selectors.allows(facts)
+            if allowed == was_allowed:
+                continue
+            if not allowed:
+                self.exclude(pid)
+            elif pid not in self._never:
+                with contextlib.suppress(OSError):  # it was not in there
+                    map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
+            judge = self._instrumented if allowed else None
+            now = judge.judge(facts) if judge is not None else facts
+            self._known[pid] = (now, allowed)
+            self._on_process(now, allowed)
+
+    def judge_anew(self, judge: InstrumentationJudge | None) -> None:
+        """Have another judge say which processes make spans of their own; the next pipeline is told."""
+        self._instrumented = judge
+        for pid, (facts, allowed) in list(self._known.items()):
+            plain = replace(facts, instrumentation="")
+            judged = judge.judge(plain) if judge is not None and allowed else plain
+            self._known[pid] = (judged, allowed)
+
+    def never(self, pid: int) -> None:
+        """Never capture this process, whatever is selected: it is one of ours."""
+        self._never.add(pid)
+        self.exclude(pid)
 
     def exclude(self, pid: int) -> None:
-        """Never capture this process: the kernel side returns at once."""
+        """Capture this process no more: the kernel side returns at once."""
         ticks = self._reader.start_ticks(pid)
         if ticks is None:
             return
@@ -210,9 +258,16 @@ class Watcher:
             probes = Probes(self._session, plan.path, sites, plan.identity.state)
         except CaptureError as error:
             # Whoever mapped it may have ended meanwhile: whoever does so next shows the way again.
-            logger.log(logging.WARNING if _is_still_there(plan) else logging.DEBUG, "%s", error)
+            if _is_still_there(plan):
+                if plan.path not in self._refused:  # it is tried again at each look around
+                    logger.warning("%s", error, extra={"event_name": _REFUSED_EVENT})
+                self._refused[plan.path] = str(error)
+            else:
+                logger.debug("%s", error)
             self._scanner.forget(plan.identity)
             return
+        if self._refused.pop(plan.path, None):
+            logger.info("%s can be probed now", plan.path, extra={"event_name": _REFUSED_EVENT})
         self._probed.set(plan.identity, _Probed(plan, probes))
         self._mark((plan.identity.inode, plan.identity.kernel_device), usable=True)
         logger.info("probing %s (%s %s, %d sites)", plan.path, plan.library, plan.release, len(sites))
@@ -220,10 +275,15 @@ class Watcher:
     def _has_room(self, sites: list[Site]) -> bool:
         held = sum(probed.probes.descriptors for _, probed in self._probed)
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        was_full, self._is_full = self._is_full, held + 2 * len(sites) + _SPARE_DESCRIPTORS > most
-        if self._is_full and not was_full:
-            logger.warning("%d library files are probed and no more can be: raise RLIMIT_NOFILE", self.files)
-        return not self._is_full
+        if held + 2 * len(sites) + _SPARE_DESCRIPTORS > most:
+            self._room.fail(
+                "RLIMIT_NOFILE",
+                "%d library files are probed and no more can be: raise RLIMIT_NOFILE",
+                self.files,
+            )
+        else:
+            self._room.recover("there is room for more probes again")
+        return self._room.well
 
     def _mark(self, file: KernelFile, *, usable: bool) -> None:
         """From now on whoever maps this file is reported as a process with TLS, or not at all."""

@@ -29,6 +29,10 @@ class Workloads:
         self._allows = allows
         self._known: dict[ProcessKey, tuple[ProcessFacts, bool]] = {}
 
+    def choose(self, allows: Callable[[ProcessFacts], bool]) -> None:
+        """Decide by this from now on; known processes keep the verdict that came with their facts."""
+        self._allows = allows
+
     def learn(self, facts: ProcessFacts, *, allowed: bool) -> ProcessKey:
         """Take facts over; returns the key of their process."""
         key = process_key(*facts.process)

@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
+from otel_qtap.agent.log_output import set_up_logging
 from otel_qtap.cli import configuration
-from otel_qtap.cli.logging_setup import set_up_logging
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -15,13 +15,14 @@ from pathlib import Path
 from threading import Thread
 from types import FrameType
 
+from otel_qtap.agent.log_output import set_role, set_up_logging
 from otel_qtap.agent.privileges import drop_privileges
-from otel_qtap.cli.logging_setup import set_up_logging
+from otel_qtap.cli import configuration
 from otel_qtap.errors import SettingsError
 from otel_qtap.objectstore.base import ObjectStore
 from otel_qtap.objectstore.filesystem import directory_of
 from otel_qtap.objectstore.registry import open_store
-from otel_qtap.settings import Settings, load_settings
+from otel_qtap.settings import Settings
 from otel_qtap.settings.values import SHORTEST_TOKEN
 
 logger = logging.getLogger(__name__)
@@ -36,12 +37,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "trace view. It listens on loopback, port 13134, and asks for a token, which it prints unless one "
         "was set. Started as root it goes on as the account that owns the payloads.",
     )
+    configuration.add_option(parser)
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    settings = load_settings(os.environ)
+    settings = configuration.settings(arguments)
+    set_role("viewer")
     set_up_logging(settings.log_level, settings.log.format)
     access = _access(settings)
     from otel_qtap.viewer.application import Application  # noqa: PLC0415 - only this command pays

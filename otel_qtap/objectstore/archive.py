@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from otel_qtap import __version__
+from otel_qtap.conditions import Condition, State
 from otel_qtap.errors import SettingsError
 from otel_qtap.model.classified import ClassifiedExchange, ClearedPayload
 from otel_qtap.model.identity import ProcessFacts
@@ -97,7 +98,7 @@ class Archive:
         self._unwritten: list[_Growing] = []
         self._open_bytes = 0
         self._ticked_ns = 0
-        self._refusing = False
+        self._disk = Condition(logger, "otel_qtap.store.disk")
         self._refused_lately = False
         self._refused_ns = 0
         self._exchanges = 0
@@ -294,19 +295,19 @@ class Archive:
         try:
             uploader.submit(segment.seal())
         except OSError as error:
-            logger.warning("segment %s is lost: %s", segment.manifest.segment_id, error.strerror)
+            self._refusal(error)
             uploader.announce_drop(segment.manifest, segment.size, segment.spans(), reason=DISK_ERROR)
             segment.discard()
 
     def _make_room(self, uploader: Uploader, length: int) -> None:
         """Drop the oldest segments that wait, as many as it takes. Raises _Refused if that is not enough."""
-        if not self._refusing:
-            logger.warning(
-                "segments take all of the %d bytes of local disk that they may, by "
-                "OTEL_QTAP_OBJECTS_MAX_DISK_BYTES: the oldest are dropped",
-                self._max_disk_bytes,
-            )
-        self._refusing = self._refused_lately = True
+        self._disk.fail(
+            DISK_FULL,
+            "segments take all of the %d bytes of local disk that they may, by "
+            "OTEL_QTAP_OBJECTS_MAX_DISK_BYTES: the oldest are dropped",
+            self._max_disk_bytes,
+        )
+        self._refused_lately = True
         if self._open_bytes + length > self._max_disk_bytes:
             raise _Refused(DISK_FULL)
         while self._open_bytes + uploader.disk_bytes + length > self._max_disk_bytes:
@@ -314,9 +315,12 @@ class Archive:
                 raise _Refused(DISK_FULL)
 
     def _refusal(self, error: OSError) -> "_Refused":
-        if not self._refusing:
-            logger.warning("the local disk refuses segments: %s; payloads are not stored", error.strerror)
-        self._refusing = self._refused_lately = True
+        self._disk.fail(
+            error.strerror or DISK_ERROR,
+            "the local disk refuses segments: %s; payloads are not stored",
+            error.strerror,
+        )
+        self._refused_lately = True
         return _Refused(DISK_FULL if error.errno in _FULL else DISK_ERROR)
 
     def tick(self, now_ns: int) -> None:
@@ -328,9 +332,8 @@ class Archive:
         if self._refused_lately:
             self._refused_lately = False
             self._refused_ns = now_ns
-        elif self._refusing and now_ns - self._refused_ns > CALM_NS:
-            self._refusing = False
-            logger.info("there is room for segments on the local disk again")
+        elif not self._disk.well and now_ns - self._refused_ns > CALM_NS:
+            self._disk.recover("there is room for segments on the local disk again")
 
     def outcomes(self) -> list[UploadOutcome]:
         """What became of segments since the last call. Does not block."""
@@ -347,6 +350,11 @@ class Archive:
             os.close(self._lock)
             self._lock = -1
         return done
+
+    @property
+    def delivery(self) -> State | None:
+        """The same, and since when; None where there is no store."""
+        return self._uploader.delivery if self._uploader is not None else None
 
     @property
     def healthy(self) -> bool:

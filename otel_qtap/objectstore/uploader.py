@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from otel_qtap.conditions import Condition, State
 from otel_qtap.errors import StoreError
 from otel_qtap.model.record import SegmentDropped, SegmentStored, UploadOutcome
 from otel_qtap.model.trace import SpanTarget
@@ -70,8 +71,7 @@ class Uploader:
         self._dropped = 0
         self._dropped_bytes = 0
         self._dropped_spans = 0
-        self.healthy = True
-        """False from a failed attempt until the next success."""
+        self._delivery = Condition(logger, "otel_qtap.store.delivery")
         self.disk_bytes = 0
         """What all segments here take on the local disk. Read without a lock on the hot path."""
 
@@ -91,6 +91,16 @@ class Uploader:
                 self._changed.notify()
             else:
                 self._stranded.append(segment)
+
+    @property
+    def delivery(self) -> State:
+        """Not well from a failed attempt until the next success."""
+        return self._delivery.state
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last attempt succeeded."""
+        return self._delivery.well
 
     @property
     def stranded(self) -> int:
@@ -221,13 +231,10 @@ class Uploader:
             self._stored += 1
             self._stored_bytes += segment.size
             self._outcomes.append(outcome)
-            recovered = not self.healthy
-            self.healthy = True
             self._consecutive_failures = 0
             self._not_before = 0.0
             self._changed.notify_all()
-        if recovered:
-            logger.info("object store %s takes segments again", self._store.url)
+        self._delivery.recover("object store %s takes segments again", self._store.url)
 
     def _failed(self, segment: SealedSegment, error: StoreError) -> None:
         if not segment.path.exists():
@@ -248,11 +255,8 @@ class Uploader:
             self._consecutive_failures += 1
             # Spread, so that a fleet does not come back all at once.
             self._not_before = time.monotonic() + wait * random.uniform(0.5, 1.0)  # noqa: S311
-            changed = self.healthy
-            self.healthy = False
             self._changed.notify_all()
-        if changed:
-            logger.warning("%s; segments are kept on the local disk and tried again", error)
+        self._delivery.fail(str(error), "%s; segments are kept on the local disk and tried again", error)
 
     def _forget(self, segment: SealedSegment) -> None:
         self.disk_bytes -= segment.disk_bytes

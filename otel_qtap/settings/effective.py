@@ -35,7 +35,7 @@ def effective_settings(settings: Settings) -> tuple[EffectiveSetting, ...]:
     """All settings in the order of their documentation."""
     rows = []
     for variable in (*qtap_variables(), *standard_variables()):
-        value = shown(_value(settings, variable), secret=variable.secret)
+        value = shown(value_in_force(settings, variable), secret=variable.secret)
         origin = settings.origin(variable.name)
         rows.append(EffectiveSetting(variable.name, value, origin, settings.sources.get(origin, "default")))
     return tuple(rows)
@@ -55,8 +55,8 @@ def as_text(value: Shown) -> str:
     return str(value)
 
 
-def _value(settings: Settings, variable: Variable) -> Any:
-    """The value in force: of the exporter's variables per signal, that is the resolved one."""
+def value_in_force(settings: Settings, variable: Variable) -> Any:
+    """The value of one variable, secrets included: of the exporter's per signal, that is the resolved one."""
     if variable.section in SIGNALS:
         export = getattr(settings, variable.section)
         field = variable.name.removeprefix(f"{GENERIC_PREFIX}{variable.section.upper()}_").lower()

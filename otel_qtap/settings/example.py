@@ -21,7 +21,8 @@ _HEAD = f"""\
 #
 # Configuration of otel-qtap: every setting with its default, commented out. Copy this file to
 # {DEFAULT_FILE}, uncomment what you change, and give it to root alone (chmod 0600) if it
-# holds secrets. Variables of the environment win over it. `otel-qtap config` shows what is in force.
+# holds secrets. Variables of the environment win over it. A change of the file is taken over within
+# two seconds, and one that is wrong is refused as a whole. `otel-qtap config` shows what is in force.
 """
 _STANDARD = f"""\
 # The standard OTEL_* variables, in lower case and without that prefix.

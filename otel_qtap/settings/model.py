@@ -94,9 +94,9 @@ class Config:
 
     file: Path | None = setting(
         ABSOLUTE_PATH,
-        f"YAML file of settings. Unset means `{DEFAULT_FILE}` if there is one; the option `--config` wins.",
+        "YAML file of settings, read again when it changes. Unset means "
+        f"`{DEFAULT_FILE}` if there is one; the option `--config` wins.",
         default=None,
-        takes_restart=True,
     )
 
 

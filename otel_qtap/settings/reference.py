@@ -47,6 +47,19 @@ otel:
   nobody else. With secrets in it, not everybody may read it.
 - Variables win one by one. `OTEL_EXPORTER_OTLP_ENDPOINT` in the environment does not override
   `exporter_otlp_traces_endpoint` in the file, which is another variable, for one signal.
+
+## Reload
+
+The file is read again within two seconds of a change (also where an editor or Kubernetes puts another file in
+its place), and on SIGHUP. Environment variables are those of the start. A file that is refused leaves all
+settings as they were; the log says why, and `qtap.config.reloads` counts it. What changed is logged by name.
+
+- `capture.include`, `capture.exclude`, `log.level` and `log.format` apply at once.
+- The others apply with a new pipeline process. Probes and ring stay, so nothing is lost; exchanges under way
+  at that moment become spans of what was seen up to it, marked incomplete. If the new pipeline cannot
+  start (a certificate is no certificate, say), the settings before are in force again.
+- Settings marked **restart** keep their value until the agent is started again; the log says so.
+- SIGHUP replaces the pipeline in any case, so that certificates and credentials are read again.
 """
 
 _STANDARD = """\
@@ -83,7 +96,7 @@ def _table(variables: Iterable[Variable]) -> str:
     rows = ["| Variable | In the file | Wants | Default | Meaning |", "|---|---|---|---|---|"]
     rows += [
         f"| `{variable.name}` | {_key(variable)} | {variable.wants} | {_default(variable)} "
-        f"| {variable.description} |"
+        f"| {variable.description}{' **restart**' if variable.declaration.takes_restart else ''} |"
         for variable in variables
     ]
     return "\n".join(rows) + "\n"

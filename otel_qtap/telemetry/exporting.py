@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TextIO
 
 from otel_qtap import __version__
+from otel_qtap.conditions import State
 from otel_qtap.model.exchange import Attributes
 from otel_qtap.model.identity import ConnectionContext
 from otel_qtap.model.record import Record, SegmentStored, UploadOutcome
@@ -18,7 +19,7 @@ from otel_qtap.telemetry.clock import UnixClock
 from otel_qtap.telemetry.limits import AttributeLimits, SpanLimits
 from otel_qtap.telemetry.logs import LogEncoder
 from otel_qtap.telemetry.observables import Observables
-from otel_qtap.telemetry.openmetrics import render_openmetrics
+from otel_qtap.telemetry.openmetrics import MetricsPage, metrics_page, render_openmetrics
 from otel_qtap.telemetry.otlp.requests import Group, Signal, instrumentation_scope
 from otel_qtap.telemetry.otlp.sender import Backoff
 from otel_qtap.telemetry.otlp.spool import MemorySpool, Spool
@@ -216,9 +217,18 @@ class Telemetry:
         """Whether every signal's collector took the last request; per signal in ``statistics``."""
         return all(outlet.statistics().healthy for outlet in self._outlets.values())
 
+    @property
+    def deliveries(self) -> Mapping[Signal, State]:
+        """Whether each signal's collector took the last request, and since when."""
+        return {signal: outlet.delivery for signal, outlet in self._outlets.items()}
+
     def openmetrics(self) -> str:
         """Return the present values of all ``observables`` as OpenMetrics text."""
         return render_openmetrics(self.observables)
+
+    def metrics_page(self, accept: str) -> MetricsPage:
+        """Return the same for a request with this ``Accept`` field, in the format that it asks for."""
+        return metrics_page(self.observables, accept)
 
     def flush(self, timeout_seconds: float = _FLUSH_SECONDS) -> bool:
         """Send what is queued now; return whether all was settled in time."""

@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal, TextIO
 
+from otel_qtap.conditions import State
 from otel_qtap.errors import ExportError
 from otel_qtap.telemetry.batching import BatchQueue
 from otel_qtap.telemetry.limits import BatchLimits
@@ -134,6 +135,11 @@ class Outlet:
     def is_running(self) -> bool:
         """Whether the thread runs."""
         return self._sender.is_running
+
+    @property
+    def delivery(self) -> State:
+        """Whether the collector took the last request, and since when."""
+        return self._sender.delivery
 
     def flush(self, deadline: float) -> bool:
         """Return whether everything spooled was settled by ``deadline`` (``time.monotonic``)."""

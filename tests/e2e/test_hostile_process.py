@@ -42,7 +42,7 @@ def test_odd_and_endless_names_are_told_and_end_no_process(
 
         spans = collector.wait_for_port(cpython_server.port, 2 * (len(NAMES) + 8))
         assert set(agent.pids) == before, "a process of the agent did not live through it"
-        assert '"level": "error"' not in agent.stderr
+        assert '"severity_text": "ERROR"' not in agent.stderr
         agent.stop()
 
     wanted = {f"name{number}" for number in range(len(NAMES))}

@@ -38,8 +38,8 @@ class Viewer:
         def address() -> str:
             if self.process.poll() is not None:
                 raise AssertionError(f"the viewer exited {self.process.returncode}:\n{self.stderr}")
-            found = re.search(r"serving payloads of \S+ at (\S+)", self.stderr)
-            return found[1].rstrip('"}') if found else ""
+            found = re.search(r'serving payloads of \S+ at ([^\s",]+)', self.stderr)
+            return found[1] if found else ""
 
         self.url = eventually(address, "the viewer says where it serves", seconds=20)
 

@@ -15,6 +15,9 @@ METRICS = (
     # capture
     Metric("qtap.capture.lost", "counter", "{event}", _LOST, "Kernel events that were lost."),
     Metric("qtap.capture.lost.io", "counter", "By", _LOST, "Plaintext bytes that were lost with them."),
+    Metric(
+        "qtap.capture.malformed", "counter", "{record}", (), "Kernel records that made no sense: a defect."
+    ),
     # reassembly
     Metric("qtap.connection.active", "updowncounter", "{connection}", (), "Connections tracked now."),
     Metric("qtap.connection.opened", "counter", "{connection}", (), "Connections seen."),
@@ -156,12 +159,25 @@ METRICS = (
         "Resident memory of the process.",
     ),
     Metric(
-        "qtap.pipeline.restarts", "counter", "{restart}", (), "Pipeline processes that were started again."
+        "qtap.pipeline.restarts", "counter", "{restart}", (), "Pipeline processes that died and came again."
+    ),
+    Metric(
+        "qtap.config.reloads",
+        "counter",
+        "{reload}",
+        ("qtap.config.reload.outcome",),
+        "Times that settings were read again.",
     ),
 )
 
 METRIC_ATTRIBUTES = (
     Attribute("qtap.capture.lost.reason", "string", "qtap.capture.lost*", "Why, e.g. `ring_full`."),
+    Attribute(
+        "qtap.config.reload.outcome",
+        "string",
+        "qtap.config.reloads",
+        "`applied`, `unchanged`, `needs_restart`, `refused` or `rolled_back`.",
+    ),
     Attribute("qtap.connection.close_reason", "string", "qtap.connection.closed", "As on the log event."),
     Attribute("qtap.stream.gap.cause", "string", "qtap.stream.gap*", "`not_copied`, `lost` or `tail`."),
     Attribute("qtap.protocol", "string", "qtap.exchange.*, qtap.protocol.*", "Protocol, e.g. `http`."),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from otel_qtap.conditions import Condition, State
 from otel_qtap.telemetry.otlp.requests import ExportRequest, Signal, split_request
 from otel_qtap.telemetry.otlp.spool import Spool
 from otel_qtap.telemetry.otlp.transport import Attempt, Outcome, Transport
@@ -81,8 +82,8 @@ class Sender:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"otlp-{signal}-sender", daemon=True)
         self._counts = _Counts()
-        self._failing = ""
-        self._message_logged = ""
+        self._delivery = Condition(logger, "otel_qtap.collector.delivery")
+        self._acceptance = Condition(logger, "otel_qtap.collector.acceptance")
 
     def start(self) -> None:
         """Start the thread."""
@@ -119,9 +120,14 @@ class Sender:
             retries=self._counts.retries,
             dropped=MappingProxyType(dropped),
             waiting=self._spool.waiting_items,
-            healthy=not self._failing,
-            last_error=self._failing,
+            healthy=self._delivery.well,
+            last_error=self._delivery.state.reason,
         )
+
+    @property
+    def delivery(self) -> State:
+        """Whether the collector took the last request, and since when."""
+        return self._delivery.state
 
     def _run(self) -> None:
         while (request := self._spool.take()) is not None:
@@ -164,17 +170,21 @@ class Sender:
         rejected = min(attempt.rejected, request.items)
         self._counts.exported += request.items - rejected
         self._counts.rejected += rejected
-        if self._failing:
-            self._failing = ""
-            logger.info("OTLP %s: %s takes requests again", self._signal, self._destination)
-        if attempt.message and attempt.message != self._message_logged:
-            self._message_logged = attempt.message
+        self._delivery.recover("OTLP %s: %s takes requests again", self._signal, self._destination)
+        if rejected or attempt.message:
             shown = ascii(attempt.message[:_SHOWN_MESSAGE])  # a peer's text: no control characters
-            logger.warning(
-                "OTLP %s: %s rejected %d items: %s", self._signal, self._destination, rejected, shown
+            self._acceptance.fail(
+                "items rejected",
+                "OTLP %s: %s rejected %d items: %s",
+                self._signal,
+                self._destination,
+                rejected,
+                shown,
             )
+        else:
+            self._acceptance.recover("OTLP %s: %s takes all items again", self._signal, self._destination)
 
     def _note_failure(self, reason: str) -> None:
-        if not self._failing:
-            logger.warning("OTLP %s: %s does not take requests (%s)", self._signal, self._destination, reason)
-        self._failing = reason
+        self._delivery.fail(
+            reason, "OTLP %s: %s does not take requests (%s)", self._signal, self._destination, reason
+        )

@@ -7,7 +7,8 @@ import socket
 
 import pytest
 
-from otel_qtap.agent.health import MAX_REQUESTS, METRICS_TYPE, HealthServer, listen
+from otel_qtap.agent.health import MAX_REQUESTS, HealthServer, listen
+from otel_qtap.conditions import State
 from otel_qtap.errors import SettingsError
 from tests.support.waiting import eventually
 
@@ -16,16 +17,22 @@ class Served:
     """A running server; what it tells is set by the test."""
 
     def __init__(self) -> None:
-        self.conditions = {"probes": True, "collector": True}
+        self.conditions = {"probes": State(True, 1.5, ""), "collector": State(True, 2.0, "")}
+        self.alive = {"chain": State(True, 0.0, "")}
         self.metrics = "# EOF\n"
         self._listener = listen("127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
-        HealthServer(self._listener, lambda: self.conditions, lambda: self.metrics).start()
+        HealthServer(
+            self._listener,
+            ready=lambda: self.conditions,
+            alive=lambda: self.alive,
+            metrics=lambda accept: (f"text/x-{accept or 'none'}", self.metrics),
+        ).start()
 
-    def get(self, path: str, method: str = "GET") -> tuple[int, str, str]:
+    def get(self, path: str, method: str = "GET", **fields: str) -> tuple[int, str, str]:
         """Status, content type and text."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        connection.request(method, path)
+        connection.request(method, path, headers=fields)
         answer = connection.getresponse()
         text = answer.read().decode()
         connection.close()
@@ -41,19 +48,47 @@ def served() -> Served:
 
 
 def test_the_three_pages(served: Served) -> None:
-    assert served.get("/livez")[0] == 200
-    assert served.get("/metrics") == (200, METRICS_TYPE, "# EOF\n")
-    status, kind, text = served.get("/readyz")
+    status, kind, text = served.get("/livez")
     assert (status, kind) == (200, "application/json")
-    assert json.loads(text) == {"ready": True, "probes": True, "collector": True}
+    assert json.loads(text)["alive"] is True
+    assert served.get("/metrics") == (200, "text/x-none", "# EOF\n")
+    assert served.get("/metrics", Accept="y")[1] == "text/x-y"
+    status, kind, text = served.get("/readyz?verbose")
+    assert (status, kind) == (200, "application/json")
+    assert json.loads(text) == {
+        "ready": True,
+        "conditions": {
+            "probes": {"ready": True, "since": "1970-01-01T00:00:01.500Z"},
+            "collector": {"ready": True, "since": "1970-01-01T00:00:02.000Z"},
+        },
+    }
 
 
-def test_readiness_names_what_is_missing(served: Served) -> None:
-    served.conditions["collector"] = False
+def test_readiness_names_what_is_missing_since_when_and_why(served: Served) -> None:
+    served.conditions["collector"] = State(False, 3.0, "connection_error")
     status, _, text = served.get("/readyz")
 
     assert status == 503
-    assert json.loads(text) == {"ready": False, "probes": True, "collector": False}
+    assert json.loads(text)["ready"] is False
+    assert json.loads(text)["conditions"]["collector"] == {
+        "ready": False,
+        "since": "1970-01-01T00:00:03.000Z",
+        "reason": "connection_error",
+    }
+
+
+def test_who_is_not_alive_says_so(served: Served) -> None:
+    served.alive["chain"] = State(False, 3.0, "not gone round for 12 s")
+    status, _, text = served.get("/livez")
+
+    assert (status, json.loads(text)["alive"]) == (503, False)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_a_head_is_a_get_without_its_text(served: Served, path: str) -> None:
+    status, kind, text = served.get(path, "HEAD")
+
+    assert (status, kind, text) == (*served.get(path)[:2], "")
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 404), ("POST", 501), ("DELETE", 501)])
@@ -95,7 +130,8 @@ def _status(served: Served) -> int:
 
 def test_an_address_that_is_taken_is_refused_with_the_variable(served: Served) -> None:
     with pytest.raises(
-        SettingsError, match=rf"OTEL_QTAP_HEALTH_ADDRESS=127.0.0.1:{served.port}: cannot listen"
+        SettingsError,
+        match=rf"HEALTH_ADDRESS=127.0.0.1:{served.port}: cannot listen.*another otel-qtap",
     ):
         listen("127.0.0.1", served.port)
 

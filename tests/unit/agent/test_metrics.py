@@ -9,6 +9,7 @@ import pytest
 from otel_qtap.agent.assembly import Rooms, open_outside
 from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.metrics import publish_metrics
+from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.ring import Loss
 from otel_qtap.model.identity import Direction
@@ -17,6 +18,7 @@ from otel_qtap.telemetry.catalogue.metrics import METRICS
 from otel_qtap.telemetry.clock import UnixClock
 from tests.support.kernel_records import KernelConnection
 
+SIGNS = VitalSigns()
 LOSSES = {"ring_full": Loss(3, 4096), "no_state": Loss(0, 0)}
 
 
@@ -33,7 +35,7 @@ def rooms(tmp_path: Path) -> Iterator[Rooms]:
     )
     prepare_directories(settings)
     rooms = Rooms(settings, open_outside(settings, UnixClock()))
-    publish_metrics(rooms, lambda: LOSSES)
+    publish_metrics(rooms, SIGNS, lambda: LOSSES, lambda: 7)
     rooms.start()
     yield rooms
     rooms.archive.shutdown(5)
@@ -86,10 +88,14 @@ def test_one_conversation_counts_in_every_room(rooms: Rooms) -> None:
 
 
 def test_restarts_and_the_processs_own_cost_are_told(rooms: Rooms) -> None:
-    rooms.restarts = 2
+    for _ in range(2):
+        SIGNS.count_restart()
+    SIGNS.count_reload("refused")
     values = told(rooms)
 
     assert values["qtap.pipeline.restarts"] == {(): 2}
+    assert values["qtap.config.reloads"][("qtap.config.reload.outcome", "refused"),] == 1
+    assert values["qtap.capture.malformed"] == {(): 7}
     assert sum(values["process.cpu.time"].values()) > 0
     assert sum(values["process.memory.usage"].values()) > 10 << 20
 

@@ -9,14 +9,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from otel_qtap.agent.directories import prepare_directories
 from otel_qtap.agent.health import listen
 from otel_qtap.agent.ledger import Balance, Ledger
-from otel_qtap.agent.messages import Channel
+from otel_qtap.agent.messages import Channel, probes_message
 from otel_qtap.agent.pipeline import Intake, pipeline_main
+from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.model.events import ConnectionClosed, DataCaptured
@@ -25,6 +27,7 @@ from otel_qtap.settings import load_settings
 from tests.support import procfs
 from tests.support.kernel_records import KernelConnection
 from tests.support.ring_file import RingFile
+from tests.support.stopped_thread import stopped_thread
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.bpf
@@ -91,7 +94,8 @@ def test_records_that_make_no_sense_are_counted(rings: tuple[RingFile, RingFile]
 class Running:
     """A pipeline in a process of its own, with nothing to export to."""
 
-    def __init__(self, directory: Path, ledger: Ledger) -> None:
+    def __init__(self, directory: Path, ledger: Ledger, **environ: str) -> None:
+        self.signs = signs = VitalSigns()
         settings = load_settings(
             {
                 "OTEL_QTAP_STATE_DIRECTORY": str(directory / "state"),
@@ -100,6 +104,7 @@ class Running:
                 "OTEL_TRACES_EXPORTER": "none",
                 "OTEL_LOGS_EXPORTER": "none",
                 "OTEL_METRICS_EXPORTER": "none",
+                **environ,
             }
         )
         prepare_directories(settings)
@@ -111,7 +116,7 @@ class Running:
             ours.close()
             code = 9
             try:
-                code = pipeline_main(settings, Channel(theirs), listener, ledger)
+                code = pipeline_main(settings, Channel(theirs), listener, ledger, signs)
             finally:
                 os._exit(code)
         theirs.close()
@@ -129,13 +134,20 @@ class Running:
             [session.maps[name] for name in ("data_ring", "control_ring", "counters")],
         )
 
-    def readiness(self) -> dict[str, bool]:
+    def page(self, name: str) -> dict[str, Any]:
+        """/readyz or /livez; "status" is that of the answer."""
         try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
-                found: dict[str, bool] = json.load(answer)
+            with urllib.request.urlopen(f"{self.url}/{name}", timeout=5) as answer:
+                return {**json.load(answer), "status": answer.status}
         except urllib.error.HTTPError as error:
-            found = json.load(error)
-        return found
+            return {**json.load(error), "status": error.code}
+
+    def answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.url}/metrics", timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def metrics(self) -> str:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
@@ -174,10 +186,19 @@ def test_it_runs_without_privileges_and_is_ready_once_the_probes_are(
     held = procfs.privileges(running.pid)
     assert set(held.user_ids) == {UID}
     assert held.effective_capabilities == held.permitted_capabilities == 0
-    assert running.readiness()["ready"] is False
+    page = running.page("readyz")
+    assert (page["status"], page["ready"]) == (503, False)
+    assert {name for name, told in page["conditions"].items() if not told["ready"]} == {
+        "probes",
+        "tracepoints",
+        "ring",
+    }
     running.introduce(kernel_session)
-    running.channel.send({"kind": "probes", "ready": True})
-    eventually(lambda: running.readiness()["ready"], "ready")
+    running.channel.send(probes_message(probes="", tracepoints=""))
+    eventually(lambda: running.page("readyz")["ready"], "ready")
+    running.channel.send(probes_message(probes="cannot probe x", tracepoints=""))
+    eventually(lambda: not running.page("readyz")["ready"], "not ready any more")
+    assert running.page("readyz")["conditions"]["probes"]["reason"] == "cannot probe x"
 
     running.channel.send({"kind": "stop"})
     assert running.end() == 0
@@ -193,7 +214,6 @@ def test_it_tells_what_its_predecessor_owed_and_leaves_nothing_itself(tmp_path: 
     ledger.write(Balance(exchanges=5, settled=2, open_connections=1))
     running = Running(tmp_path, ledger)
 
-    assert "qtap_pipeline_restarts_total 1" in running.metrics()
     running.channel.send({"kind": "stop"})
     assert running.end() == 0
     assert ledger.take() is None
@@ -206,5 +226,29 @@ def test_losses_of_the_kernel_side_are_on_its_metrics_page(
     eventually(lambda: 'reason="ring_full"' in running.metrics(), "the counters are read")
 
     assert 'qtap_capture_lost_total{qtap_capture_lost_reason="ring_full"} 0' in running.metrics()
+    running.channel.send({"kind": "stop"})
+    assert running.end() == 0
+
+
+def test_a_loop_that_does_not_go_round_is_neither_ready_nor_alive(
+    running: Running, kernel_session: KernelSession
+) -> None:
+    running.introduce(kernel_session)
+    running.channel.send(probes_message(probes="", tracepoints=""))
+    eventually(lambda: running.page("readyz")["ready"], "ready")
+    assert running.page("livez")["status"] == 200
+    # Signals stop whole processes. A debugger's hand on one thread is what a stuck loop looks like.
+    with stopped_thread(running.pid, running.answers):
+        eventually(lambda: not running.page("readyz")["ready"], "not ready", seconds=15, pause=0.5)
+        assert "not gone round" in running.page("readyz")["conditions"]["ring"]["reason"]
+        page = eventually(
+            lambda: page if (page := running.page("livez"))["status"] == 503 else None,
+            "not alive",
+            seconds=40,
+            pause=0.5,
+        )
+        assert page["alive"] is False
+        assert page["conditions"]["supervisor"]["alive"] is True
+    eventually(lambda: running.page("livez")["status"] == 200, "alive again")
     running.channel.send({"kind": "stop"})
     assert running.end() == 0

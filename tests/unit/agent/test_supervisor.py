@@ -29,7 +29,7 @@ def agent(tmp_path: Path) -> Iterator[AgentProcess]:
 
 
 def errors(agent: AgentProcess) -> list[str]:
-    return [line for line in agent.stderr.splitlines() if '"level": "error"' in line]
+    return [line for line in agent.stderr.splitlines() if '"severity_text": "ERROR"' in line]
 
 
 def next_pipeline(agent: AgentProcess, last: int) -> int:

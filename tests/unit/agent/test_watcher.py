@@ -2,8 +2,10 @@
 """Probing real library files and meeting real processes, with the kernel's notices made by hand."""
 
 import contextlib
+import logging
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.agent import watcher as watcher_module
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
+from otel_qtap.capture.syscalls import map_delete, map_update
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.discovery.selectors import Selectors
+from otel_qtap.errors import CaptureError
 from otel_qtap.model.identity import ProcessFacts
 from otel_qtap.settings import load_settings
 
@@ -188,6 +193,59 @@ def test_selectors_decide_and_what_they_exclude_is_told_as_well(
     met.watcher.start([])
 
     assert [(facts.process.tgid, allowed) for facts, allowed in met.processes] == [(mapper.pid, False)]
+
+
+def test_other_selectors_apply_at_once_to_processes_that_are_known(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    met = meet(proc(mapper.pid))
+    met.watcher.start([])
+    key = struct.pack("<I", mapper.pid)
+    for include, allowed in (("nothing-of-this-name", False), ("nothing-else", None), ("", True)):
+        met.processes.clear()
+        met.watcher.choose(Selectors.parse(include, ""))
+        assert [verdict for _, verdict in met.processes] == ([] if allowed is None else [allowed])
+        with contextlib.suppress(FileNotFoundError):
+            map_delete(kernel_session.maps["excluded_processes"], key)
+            assert include, "an included process is not in the kernel's map of excluded ones"
+            map_update(kernel_session.maps["excluded_processes"], key, struct.pack("<Q", 1))
+
+
+def test_selectors_never_choose_the_agent_itself(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    met = meet(proc(mapper.pid), Selectors.parse("", "*"))
+    met.watcher.start([])
+    met.watcher.never(mapper.pid)
+    met.watcher.choose(Selectors.parse("", ""))
+
+    map_delete(kernel_session.maps["excluded_processes"], struct.pack("<I", mapper.pid))  # it was there
+
+
+def test_a_file_that_cannot_be_probed_is_told_once_and_named_until_it_can(
+    meet: Callable[..., Met],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def refuse(*_: object) -> None:
+        raise CaptureError(f"cannot probe {library}: refused")
+
+    met = meet(proc(mapper.pid))
+    with monkeypatch.context() as patch:
+        patch.setattr(watcher_module, "Probes", refuse)
+        met.watcher.start([])
+        assert not met.watcher.rescan()
+    assert list(met.watcher.failing_since_start.values()) == [f"cannot probe {library}: refused"]
+    assert caplog.messages == [f"cannot probe {library}: refused"]
+
+    assert met.watcher.rescan()
+    assert met.watcher.failing_since_start == {}
+    assert "can be probed now" in caplog.messages[1]
 
 
 def test_a_file_that_nobody_maps_and_that_is_gone_is_left(

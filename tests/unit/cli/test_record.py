@@ -11,7 +11,7 @@ from otel_qtap.settings import Settings
 def test_record_runs_the_agent_with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Path | None] = []
 
-    def run_agent(settings: Settings, record_to: Path | None) -> int:
+    def run_agent(settings: Settings, record_to: Path | None, reread: object) -> int:
         calls.append(record_to)
         return 0
 

@@ -3,6 +3,7 @@
 
 import io
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ class Agent:
     settings: Settings
     record_to: Path | None
 
-    def __call__(self, settings: Settings, record_to: Path | None) -> int:
-        self.settings, self.record_to = settings, record_to
+    def __call__(self, settings: Settings, record_to: Path | None, reread: Callable[[], Settings]) -> int:
+        self.settings, self.record_to, self.reread = settings, record_to, reread
         logging.getLogger("otel_qtap.agent").info("running")
         return 0
 
