@@ -2,14 +2,13 @@
 """Settings to rooms: the only place that knows both."""
 
 import os
-import socket
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from otel_qtap.agent.chain import Chain
 from otel_qtap.agent.directories import OpenDirectories, open_directories
+from otel_qtap.agent.host import host_identity
 from otel_qtap.agent.otlp_target import otlp_target
 from otel_qtap.agent.watcher import chosen_processes
 from otel_qtap.agent.workloads import Workloads
@@ -29,7 +28,7 @@ from otel_qtap.telemetry.clock import UnixClock
 from otel_qtap.telemetry.exporting import Telemetry
 from otel_qtap.telemetry.limits import AttributeLimits, BatchLimits, SpanLimits
 from otel_qtap.telemetry.otlp.target import OtlpTarget
-from otel_qtap.telemetry.resource import AgentIdentity, HostIdentity
+from otel_qtap.telemetry.resource import AgentIdentity
 from otel_qtap.telemetry.signal_pipeline import MetricsOutput, SignalOutput
 
 
@@ -97,7 +96,7 @@ def build_telemetry(settings: Settings, clock: UnixClock) -> Telemetry:
             service_name=_agent_service_name(settings),
             resource_attributes=standard.resource_attributes,
         ),
-        host=HostIdentity(name=socket.gethostname(), id=_machine_id()),
+        host=host_identity(),
         span_limits=SpanLimits(
             attributes=AttributeLimits(count=span_count, value_length=span_length),
             link_count=standard.span_link_count_limit,
@@ -114,13 +113,6 @@ def _agent_service_name(settings: Settings) -> str:
     if settings.origin("OTEL_SERVICE_NAME") == "default":
         return standard.resource_attributes.get("service.name", standard.service_name)
     return standard.service_name
-
-
-def _machine_id() -> str:
-    try:
-        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def _output(export: SignalExport, batch: BatchLimits) -> SignalOutput:

@@ -20,14 +20,17 @@ import socket
 from collections import deque
 from typing import Any
 
+from otel_qtap.discovery.containers.answer import container_facts, pod_facts
 from otel_qtap.model.identity import ProcessFacts, ProcessId
 from otel_qtap.settings import Settings
 
 Message = dict[str, Any]
 _MAX_BYTES = 128 * 1024
-_MAX_TEXT = 2048
-"""Longest fact, in characters. Observed processes choose these texts: seven of them at their worst, six
-bytes of JSON a character, still are less than ``_MAX_BYTES``."""
+_MAX_PATH = 2048
+_MAX_TEXT = 256
+"""Longest path of an executable and longest other fact, in characters. Observed processes choose some of
+these texts: at their worst, four bytes a character, they still are less than ``_MAX_BYTES``."""
+_CONTROLS = dict.fromkeys([*range(0x20), 0x7F], "?")
 _MAX_WAITING = 65536
 _MAX_HEARD = 64
 
@@ -37,10 +40,8 @@ def process_message(facts: ProcessFacts, *, allowed: bool) -> Message:
 
     The command line stays behind: the pipeline has no use for it.
     """
-    fields = dataclasses.asdict(dataclasses.replace(facts, command_line=()))
-    for name, value in fields.items():
-        if isinstance(value, str):
-            fields[name] = value[:_MAX_TEXT].encode(errors="replace").decode()
+    fields = _bounded(dataclasses.asdict(dataclasses.replace(facts, command_line=(), executable="")))
+    fields["executable"] = _unicode(facts.executable[:_MAX_PATH])
     return {"kind": "process", "facts": fields, "allowed": allowed}
 
 
@@ -65,7 +66,24 @@ def read_facts(message: Message) -> ProcessFacts:
     fields = dict(message["facts"])
     fields["process"] = ProcessId(*fields["process"])
     fields["command_line"] = ()
+    fields["declared"] = tuple((key, value) for key, value in fields.get("declared", ()))
+    fields["container"] = container_facts(fields.get("container"))
+    fields["pod"] = pod_facts(fields.get("pod"))
     return ProcessFacts(**fields)
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str):
+        return _unicode(value[:_MAX_TEXT])
+    if isinstance(value, dict):
+        return {name: _bounded(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_bounded(item) for item in value]
+    return value
+
+
+def _unicode(text: str) -> str:
+    return text.translate(_CONTROLS).encode(errors="replace").decode()
 
 
 class Channel:
@@ -82,7 +100,7 @@ class Channel:
 
     def send(self, message: Message, descriptors: list[int] | None = None) -> None:
         """Send, or queue when the other end is slow. Descriptors go out at once or raise OSError."""
-        data = json.dumps(message, separators=(",", ":")).encode()
+        data = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
         if descriptors:
             socket.send_fds(self._socket, [data], descriptors)
             return

@@ -23,9 +23,11 @@ from otel_qtap.agent.capabilities import (
     used_by_loader,
     used_by_supervisor,
 )
+from otel_qtap.agent.containers import Containers, new_containers
 from otel_qtap.agent.directories import plans_directory, prepare_directories
 from otel_qtap.agent.file_watch import FileWatch
 from otel_qtap.agent.health import listen
+from otel_qtap.agent.host import host_identity
 from otel_qtap.agent.instrumented import instrumentation_judge
 from otel_qtap.agent.introduction import introduction
 from otel_qtap.agent.kernel import OLDEST_KERNEL, attach_mode, kernel_release
@@ -145,6 +147,7 @@ class Supervisor:
         self._signals: list[int] = []
         self._session: KernelSession | None = None
         self._watcher: Watcher | None = None
+        self._containers: Containers | None = None
         self._process_ring: RingBuffer | None = None
         self._tracepoints: Tracepoints | None = None
 
@@ -182,14 +185,16 @@ class Supervisor:
         found = scanner.ahead_of_need()  # meanwhile the loader compiles
         self._session = session = loading.result()
         self._process_ring = RingBuffer(session.maps["process_ring"], session.process_ring_bytes)
+        self._containers = containers = new_containers(self._settings, self._exclude)
         self._watcher = watcher = Watcher(
             session=session,
             scanner=scanner,
-            processes=ProcessReader(),
+            processes=ProcessReader(host_name=host_identity().name),
             selectors=chosen_processes(self._settings),
             on_process=self._tell_process,
             instrumented=instrumentation_judge(self._settings),
             grace_seconds=self._settings.capture.rescan_seconds,
+            containers=containers,
         )
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
@@ -250,6 +255,10 @@ class Supervisor:
     def _tell_process(self, facts: ProcessFacts, allowed: bool) -> None:
         self._pipeline.send(process_message(facts, allowed=allowed))
 
+    def _exclude(self, pid: int) -> None:
+        assert self._watcher is not None
+        self._watcher.exclude(pid)
+
     def _exclude_ourselves(self) -> None:
         assert self._watcher is not None
         for pid in (os.getpid(), self._pipeline.pid):
@@ -259,13 +268,16 @@ class Supervisor:
         assert self._process_ring is not None
         assert self._watcher is not None
         assert self._session is not None
+        assert self._containers is not None
         ring, watcher, pipeline = self._process_ring, self._watcher, self._pipeline
+        directory = self._containers.directory
         every = self._settings.capture.rescan_seconds
         next_scan = time.monotonic() + every
         with selectors.DefaultSelector() as selector:
             selector.register(waker, selectors.EVENT_READ)
             selector.register(self._stray, selectors.EVENT_READ)
             selector.register(self._session.maps["process_ring"], selectors.EVENT_READ)
+            selector.register(directory, selectors.EVENT_READ)
             while True:
                 selector.select(timeout=0.05 if watcher.wants_attention or pipeline.is_due else 1.0)
                 self._signs.supervisor_goes_round()
@@ -281,6 +293,8 @@ class Supervisor:
                         next_scan = 0.0
                     elif number == signal.SIGCHLD:
                         pipeline.reap()
+                directory.tick()
+                watcher.complete(directory.collect())
                 watcher.look_again()
                 watcher.look_for_exporters()
                 ring.drain(
@@ -384,6 +398,8 @@ class Supervisor:
         logger.info("stopping: reading what is left and flushing; a second signal stops at once")
         self._manager.stopping()
         self._pipeline.send({"kind": "stop"})
+        if self._containers is not None:
+            self._containers.directory.close()
         if self._watcher is not None:
             self._watcher.detach()
         if self._tracepoints is not None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.workloads import process_key
 from otel_qtap.capture.attach import Probes, Site
@@ -34,6 +35,8 @@ _NO_LIBRARY, _TLS_LIBRARY = (struct.pack("<IxxxxQ", kind, 0) for kind in (2, 3))
 
 _REFUSED_EVENT = "otel_qtap.probes.refused"
 _SECOND_LOOK_SECONDS = 0.05
+_HOLD_SECONDS = 0.2
+"""How long a process is kept back while its container is asked about: less than an exchange waits."""
 _SPARE_DESCRIPTORS = 256
 """What is left to everything else. Anybody can map ever new files with the name of a TLS library."""
 
@@ -75,6 +78,7 @@ class Watcher:
         on_process: FactsHandler,
         instrumented: InstrumentationJudge | None = None,
         grace_seconds: float = 0.0,
+        containers: Containers | None = None,
     ) -> None:
         self._session = session
         self._scanner = scanner
@@ -84,7 +88,10 @@ class Watcher:
         self._instrumented = instrumented
         self._grace_seconds = grace_seconds
         self._probed: InodeMap[_Probed] = InodeMap()
+        self._containers = containers
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
+        # Until when processes are not told of, because more may be known of them in a moment.
+        self._held: dict[int, float] = {}
         self._look_again: list[tuple[float, ProcessNotice]] = []
         self._room = Condition(logger, "otel_qtap.probes.room")
         self._never: set[int] = set()
@@ -104,7 +111,7 @@ class Watcher:
     @property
     def wants_attention(self) -> bool:
         """Whether ``look_again`` has work."""
-        return bool(self._look_again)
+        return bool(self._look_again or self._held)
 
     def start(self, found: Iterable[LibraryPlan]) -> None:
         """Probe what was found on disk and what is mapped now; learn the processes that map it."""
@@ -131,7 +138,8 @@ class Watcher:
             self._attach(plan)
         self._leave_unused(result)
         self._mark_only(result)
-        for pid in [p for p, (facts, _) in self._known.items() if not self._is_alive(facts.process)]:
+        ended = [p for p, (facts, _) in self._known.items() if not self._is_alive(facts.process)]
+        for pid in set(ended) - self._held.keys():
             del self._known[pid]
         for pid in result.processes - self._known.keys():
             self._learn(pid)
@@ -177,18 +185,26 @@ class Watcher:
         with contextlib.suppress(OSError):  # a full map costs only work: the pipeline excludes too
             map_update(self._session.maps["excluded_processes"], key, value)
 
+    def _include(self, pid: int) -> None:
+        with contextlib.suppress(OSError):  # it was not excluded
+            map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
+
     def notice(self, notice: ProcessNotice) -> None:
         """The kernel side saw something."""
         if notice.kind is Kind.PROCESS_EXITED:
-            self._known.pop(notice.tgid, None)
+            if notice.tgid not in self._held:  # else it is told of yet: what it sent waits for that
+                self._known.pop(notice.tgid, None)
         elif notice.kind is not Kind.FILE_MAPPED:
             self._meet(notice)
         elif not self._inspect(notice):
             self._look_again.append((time.monotonic() + _SECOND_LOOK_SECONDS, notice))
 
     def look_again(self) -> None:
-        """Second look at processes whose mapping was not complete when the notice came."""
+        """Second look at processes whose mapping was not complete when the notice came, and an end to waiting
+        for what others know of their containers."""
         now = time.monotonic()
+        for pid in [pid for pid, until in self._held.items() if until <= now]:
+            self._tell(pid)
         while self._look_again and self._look_again[0][0] <= now:
             self._inspect(self._look_again.pop(0)[1])
 
@@ -233,10 +249,41 @@ class Watcher:
         facts = self._reader.facts(pid, start_time_ns)
         if facts is None:
             return
+        if pid in self._held:
+            self._tell(pid)  # of whoever had this PID before
+        if self._containers is not None:
+            facts, more_may_come = self._containers.complete(facts)
+            if more_may_come:
+                self._held[pid] = time.monotonic() + _HOLD_SECONDS
+        self._know(facts)
+        if pid not in self._held:
+            self._tell(pid)
+
+    def _know(self, facts: ProcessFacts) -> None:
         allowed = self._selectors.allows(facts)
         if allowed and self._instrumented is not None:
             facts = self._instrumented.judge(facts)
-        self._known[pid] = (facts, allowed)
+        self._known[facts.process.tgid] = (facts, allowed)
+
+    def complete(self, container_ids: Collection[str]) -> None:
+        """More is known of these containers: so it is of the processes in them."""
+        if self._containers is None:
+            return
+        for pid, (facts, allowed) in list(self._known.items()):
+            if facts.container_id not in container_ids:
+                continue
+            completed, _ = self._containers.complete(facts)
+            self._know(completed)
+            if not allowed and self._known[pid][1]:
+                self._include(pid)
+            self._tell(pid)
+
+    def _tell(self, pid: int) -> None:
+        self._held.pop(pid, None)
+        known = self._known.get(pid)
+        if known is None:
+            return
+        facts, allowed = known
         if not allowed:
             self.exclude(facts.process.tgid)
         self._on_process(facts, allowed)

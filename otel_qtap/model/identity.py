@@ -68,6 +68,41 @@ BY_OPERATOR = "operator"
 """``ProcessFacts.instrumentation``: the user says that the process makes spans of its own."""
 NOT_INSTRUMENTED = "none"
 """``ProcessFacts.instrumentation``: the user, or the process's own settings, say that it makes none."""
+Pairs = tuple[tuple[str, str], ...]
+"""Names with values, in an order that means something or in none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerFacts:
+    """What is known of the container a process runs in, beside its id. Absent facts are empty."""
+
+    runtime: str = ""
+    """``docker``, ``containerd``, ``cri-o`` or ``podman``."""
+    user_id: int | None = None
+    """Whose it is, where a rootless runtime runs it."""
+    name: str = ""
+    image: str = ""
+    """The reference it was started from, such as ``registry.example/shop/web:1.2``."""
+    image_id: str = ""
+    image_digests: tuple[str, ...] = ()
+    """Repository digests, ``name@sha256:...``."""
+    labels: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFacts:
+    """What is known of the Kubernetes pod a process runs in. Absent facts are empty."""
+
+    uid: str = ""
+    name: str = ""
+    namespace: str = ""
+    node: str = ""
+    container: str = ""
+    """Name of the process's container in the pod's specification."""
+    owners: Pairs = ()
+    """What made the pod, the outermost first: (``deployment``, its name), (``replicaset``, its name)."""
+    labels: Pairs = ()
+    annotations: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +121,23 @@ class ProcessFacts:
     parent_pid: int | None = None
     user_id: int | None = None
     user_name: str = ""
+    unit: str = ""
+    """The systemd service it belongs to, such as ``nginx.service``."""
+    declared: Pairs = ()
+    """Resource attributes that the process declares in its environment; an OTEL_SERVICE_NAME among them."""
     container_id: str = ""
+    container: ContainerFacts | None = None
+    """None outside of containers."""
+    pod: PodFacts | None = None
+    """None outside of pods."""
     service_name: str = ""
-    """OTEL_SERVICE_NAME (or service.name of OTEL_RESOURCE_ATTRIBUTES) of the process, if readable."""
+    """The first known name in the order of docs/workloads.md; never empty once it is worked out."""
     service_namespace: str = ""
     service_version: str = ""
     instrumentation: str = ""
     """What shows that the process makes spans of its own; empty: nothing does. NOT_INSTRUMENTED: the user
     says that it makes none."""
+    service_instance_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from otel_qtap.settings.model import (
     Serve,
     State,
     Trace,
+    Workloads,
 )
 from otel_qtap.settings.otel import SIGNALS, OtlpVariables, StandardVariables
 
@@ -47,6 +48,7 @@ class Settings:
     serve: Serve
     http: Http
     trace: Trace
+    workloads: Workloads
     pipeline: Pipeline
     log: Log
     standard: StandardVariables

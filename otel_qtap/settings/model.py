@@ -360,6 +360,31 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Workloads:
+    """How observed processes are told apart and named; [workloads.md](workloads.md) has the whole of it."""
+
+    runtimes: bool = setting(
+        FLAG, "Ask container runtimes whose socket is there for names, images and labels.", default=True
+    )
+    sockets: tuple[Path, ...] = setting(
+        ABSOLUTE_PATHS,
+        "Sockets of container runtimes, in place of the usual ones of Docker, Podman, containerd and CRI-O.",
+        default=(),
+    )
+    kubernetes_labels: bool = setting(
+        FLAG,
+        "Name services by the well-known labels of their pods, such as `app.kubernetes.io/name`.",
+        default=True,
+    )
+    container_labels: tuple[str, ...] = setting(
+        COMMA_LIST,
+        "Labels of containers that become resource attributes, as `container.label.<name>`.",
+        default_factory=tuple,
+        most_items=16,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """The process that parses what was captured."""
 
@@ -396,6 +421,7 @@ ROOMS: Mapping[str, type[Any]] = MappingProxyType(
         "serve": Serve,
         "http": Http,
         "trace": Trace,
+        "workloads": Workloads,
         "pipeline": Pipeline,
         "log": Log,
     }

@@ -16,7 +16,7 @@ import pytest
 
 RECORDINGS = Path(__file__).with_name("recordings")
 NOT_REPRODUCIBLE = frozenset(
-    {"traceId", "spanId", "host.name", "host.id", "telemetry.distro.version"}
+    {"traceId", "spanId", "host.name", "host.id", "host.arch", "telemetry.distro.version"}
     | {f"qtap.payload.{name}" for name in ("uri", "offset", "length", "records", "size_compressed")}
     | {"http.request.body.content_ref", "http.response.body.content_ref"}
 )

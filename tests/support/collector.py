@@ -33,9 +33,10 @@ class Collector:
             with self.output.open("rb") as lines:
                 lines.seek(self._read_up_to)
                 for line in lines:
-                    if line.endswith(b"\n"):  # the last one may still be in the writing
-                        self._received.add(json.loads(line))
-                        self._read_up_to += len(line)
+                    if not line.endswith(b"\n"):  # it is still in the writing
+                        break
+                    self._received.add(json.loads(line))
+                    self._read_up_to += len(line)
         return self._received
 
     def wait_for_spans(

@@ -43,17 +43,78 @@ RESOURCE_ATTRIBUTES = (
         names.SERVICE_NAME,
         "string",
         "workload, agent",
-        "Workload: what OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES of the process say, else "
-        "`unknown_service:<executable>`. Agent: OTEL_SERVICE_NAME, by default `otel-qtap`.",
+        "Workload: the first name known, of an order that [workloads.md](workloads.md) tells. Agent: "
+        "OTEL_SERVICE_NAME, by default `otel-qtap`.",
     ),
     Attribute(
         names.SERVICE_NAMESPACE, "string", "workload, if known", "Namespace of the workload's service."
     ),
     Attribute(names.SERVICE_VERSION, "string", "workload, if known; agent", "Version of the service."),
-    Attribute(names.SERVICE_INSTANCE_ID, "string", "agent", "This run of the agent: a random UUID."),
+    Attribute(
+        names.SERVICE_INSTANCE_ID,
+        "string",
+        "workload in a container; agent",
+        "Workload: `<namespace>.<pod>.<container>`, or the container's id. Agent: this run, a random UUID.",
+    ),
     Attribute(names.CONTAINER_ID, "string", "workload in a container", "Id of the container."),
-    Attribute(names.HOST_NAME, "string", "workload, agent", "Name of the machine."),
+    Attribute(
+        names.CONTAINER_RUNTIME_NAME,
+        "string",
+        "workload in a container, if known",
+        "`docker`, `containerd`, `cri-o` or `podman`.",
+    ),
+    Attribute(names.CONTAINER_NAME, "string", "workload in a container, if its runtime tells", "Its name."),
+    Attribute(
+        names.CONTAINER_IMAGE_NAME,
+        "string",
+        "workload in a container, if its runtime tells",
+        "Name of its image, without tag.",
+    ),
+    Attribute(
+        names.CONTAINER_IMAGE_TAGS,
+        "string[]",
+        "workload in a container, if its runtime tells",
+        "The tag that it was started from.",
+    ),
+    Attribute(
+        names.CONTAINER_IMAGE_ID,
+        "string",
+        "workload in a container, if its runtime tells",
+        "The runtime's id of the image.",
+    ),
+    Attribute(
+        names.CONTAINER_IMAGE_REPO_DIGESTS,
+        "string[]",
+        "workload in a container, if its runtime tells",
+        "Digests of the image in its repositories.",
+    ),
+    Attribute(
+        f"{names.CONTAINER_LABEL_PREFIX}<name>",
+        "string",
+        "workload in a container; by allow-list",
+        "A label of the container that the user chose.",
+    ),
+    Attribute(names.K8S_POD_UID, "string", "workload in a pod", "Uid of the pod."),
+    Attribute(names.K8S_POD_NAME, "string", "workload in a pod, if known", "Name of the pod."),
+    Attribute(names.K8S_NAMESPACE_NAME, "string", "workload in a pod, if known", "Namespace of the pod."),
+    Attribute(names.K8S_NODE_NAME, "string", "workload in a pod, if known", "Node that it runs on."),
+    Attribute(
+        names.K8S_CONTAINER_NAME,
+        "string",
+        "workload in a pod, if known",
+        "Name of the container in the pod's specification.",
+    ),
+    *(
+        Attribute(name, "string", "workload in a pod, if known", f"Name of the {kind} that made the pod.")
+        for kind, name in names.K8S_OWNER_NAMES.items()
+    ),
+    Attribute(
+        names.SYSTEMD_UNIT, "string", "workload in a systemd service", "The service, such as `nginx.service`."
+    ),
+    Attribute(names.HOST_NAME, "string", "workload, agent", "Name of the machine, not of the container."),
     Attribute(names.HOST_ID, "string", "workload, agent; if known", "Machine id (`/etc/machine-id`)."),
+    Attribute(names.HOST_ARCH, "string", "workload, agent", "Architecture of the machine, such as `amd64`."),
+    Attribute(names.OS_TYPE, "string", "workload, agent", "Always `linux`."),
     Attribute(names.PROCESS_PID, "int", "agent", "Process id of the agent; on spans that of the workload."),
     Attribute(names.TELEMETRY_DISTRO_NAME, "string", "workload, agent", "Always `otel-qtap`."),
     Attribute(names.TELEMETRY_DISTRO_VERSION, "string", "workload, agent", "Version of otel-qtap."),

@@ -4,11 +4,13 @@
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from otel_qtap.agent.messages import Channel, process_message, read_facts
-from otel_qtap.model.identity import ProcessFacts, ProcessId
+from otel_qtap.discovery.environment import MAX_DECLARED, MAX_KEY, MAX_VALUE
+from otel_qtap.model.identity import ContainerFacts, PodFacts, ProcessFacts, ProcessId
 
 Pair = tuple[Channel, Channel]
 
@@ -24,6 +26,9 @@ FACTS = ProcessFacts(
     service_name="shop",
     service_namespace="eu",
     service_version="1.2",
+    declared=(("region", "eu"),),
+    container=ContainerFacts(name="web", image_digests=("a", "b"), labels=(("team", "shop"),)),
+    pod=PodFacts(uid="u", owners=(("deployment", "web"),)),
 )
 
 
@@ -44,34 +49,48 @@ def test_facts_arrive_without_the_command_line(pair: Pair) -> None:
     assert alive
     assert message["allowed"] is True
     assert "secret" not in str(message)
-    assert received.command_line == ()
-    assert (received.process, received.executable, received.user_id) == (
-        FACTS.process,
-        "/usr/bin/curl",
-        1000,
-    )
+    assert received == replace(FACTS, command_line=())
 
 
-@pytest.mark.parametrize("text", ["a" * (1 << 20), "\x01" * (1 << 20), "\udcff" * (1 << 20)])
-def test_texts_that_a_process_chose_fit_a_message_and_are_unicode(pair: Pair, text: str) -> None:
+@pytest.mark.parametrize("character", ["a", "\x01", "\udcff", "\U0001f600", '"'])
+def test_texts_that_a_process_chose_fit_a_message_and_are_unicode(pair: Pair, character: str) -> None:
+    text = character * (1 << 20)
+    pairs = tuple((text, text) for _ in range(MAX_DECLARED))
     hostile = ProcessFacts(
         process=FACTS.process,
         command=text,
         executable=text,
         user_name=text,
+        unit=text,
         container_id=text,
+        container=ContainerFacts(
+            runtime=text, name=text, image=text, image_id=text, image_digests=(text,) * 4, labels=pairs[:16]
+        ),
+        pod=PodFacts(uid=text, name=text, namespace=text, node=text, container=text, owners=pairs[:6]),
+        declared=tuple((key[:MAX_KEY], value[:MAX_VALUE]) for key, value in pairs),
         service_name=text,
         service_namespace=text,
         service_version=text,
+        service_instance_id=text,
     )
     pair[0].send(process_message(hostile, allowed=True))
     (message,), _, alive = pair[1].receive()
 
     assert alive
+    received = read_facts(message)
     for name in ("command", "executable", "service_name", "service_version"):
-        value = getattr(read_facts(message), name)
+        value = getattr(received, name)
         assert value.encode()  # raises for what is no Unicode
         assert len(value) <= 2048
+    assert len(received.declared) == MAX_DECLARED
+    assert received.container
+    assert "\x01" not in received.container.name
+
+
+def test_facts_of_an_older_recording_are_read() -> None:
+    old = {"process": [42, 7], "command": "curl", "service_name": "shop", "container_id": ""}
+    facts = read_facts({"facts": old})
+    assert (facts.process, facts.declared, facts.container, facts.pod) == (ProcessId(42, 7), (), None, None)
 
 
 def test_descriptors_ride_along(pair: Pair) -> None:

@@ -9,15 +9,11 @@ import pytest
 from otel_qtap.discovery.procfs import (
     NANOSECONDS_PER_TICK,
     ProcessReader,
-    container_id_of,
     matches,
-    service_name_of,
-    systemd_unit_of,
 )
-from otel_qtap.model.identity import ProcessId
+from otel_qtap.model.identity import PodFacts, ProcessId
 
 ID = "0123456789abcdef" * 4
-OTHER = "f" * 64
 
 
 class FakeProc:
@@ -121,79 +117,37 @@ def test_an_unknown_user_has_a_number_only(proc):
     assert (proc.facts().user_id, proc.facts().user_name) == (4000000001, "")
 
 
-@pytest.mark.parametrize(
-    ("cgroup", "expected"),
-    [
-        (f"12:pids:/docker/{ID}\n0::/docker/{ID}", ID),
-        (f"0::/system.slice/docker-{ID}.scope", ID),
-        (f"0::/../{ID}", ID),
-        (f"11:memory:/kubepods/burstable/pod0f3e/{ID}", ID),
-        (f"0::/kubepods.slice/kubepods-pod0f3e_1.slice/cri-containerd-{ID}.scope", ID),
-        (f"1:name=systemd:/system.slice/containerd.service/kubepods-pod0f3e.slice:cri-containerd:{ID}", ID),
-        (f"0::/kubepods.slice/kubepods-pod0f3e.slice/crio-{ID}.scope/container", ID),
-        (f"0::/machine.slice/libpod-{ID}.scope/container", ID),
-        (f"0::/docker/{OTHER}/docker/{ID}", ID),
-        (f"0::/machine.slice/libpod-conmon-{ID}.scope", ""),
-        (f"0::/kubepods.slice/crio-conmon-{ID}.scope", ""),
-        ("0::/system.slice/nginx.service", ""),
-        (f"0::/x/{ID}0", ""),
-        (f"0::/x/{ID[1:]}", ""),
-        ("", ""),
-    ],
-)
-def test_container_ids(cgroup, expected):
-    assert container_id_of(cgroup.splitlines()) == expected
-
-
-@pytest.mark.parametrize(
-    ("cgroup", "expected"),
-    [
-        ("0::/system.slice/nginx.service", "nginx"),
-        ("0::/system.slice/system-postgresql.slice/postgresql@15-main.service", "postgresql@15-main"),
-        ("0::/system.slice/app.service/worker", "app"),
-        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web"),
-        ("12:pids:/\n1:name=systemd:/system.slice/my\\x2dapp.service\n0::/", "my-app"),
-        ("0::/user.slice/user-1000.slice/user@1000.service/init.scope", ""),
-        ("0::/user.slice/user-1000.slice/session-3.scope", ""),
-        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-gnome-7.scope", ""),
-        ("0::/", ""),
-    ],
-)
-def test_systemd_units(cgroup, expected):
-    assert systemd_unit_of(cgroup.splitlines()) == expected
-
-
-def test_the_order_in_which_a_service_is_named():
-    known = {"declared": "d", "unit": "u", "executable": "/bin/e", "command": "c"}
-    for source, name in (
-        ("declared", "d"),
-        ("unit", "u"),
-        ("executable", "e"),
-        ("command", "c"),
-        ("", "unknown_service"),
-    ):
-        assert service_name_of(**known) == name
-        known[source] = ""
-
-
 def test_the_unit_that_runs_containers_names_none_of_them(proc):
     proc.write("cgroup", f"0::/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:{ID}\n")
     assert (proc.facts().service_name, proc.facts().container_id) == ("server", ID)
 
 
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        (b"OTEL_SERVICE_NAME=a\0OTEL_RESOURCE_ATTRIBUTES=service.name=b", ("a", "", "")),
-        (b"OTEL_RESOURCE_ATTRIBUTES=service.name=b , service.namespace=n,service.version=1", ("b", "n", "1")),
-        (b"OTEL_RESOURCE_ATTRIBUTES=service.name=caf%C3%A9,", ("caf\u00e9", "", "")),
-        (b"OTEL_RESOURCE_ATTRIBUTES=service.name=b,broken", ("server", "", "")),
-        (b"OTEL_RESOURCE_ATTRIBUTES=service.name=%ff", ("server", "", "")),
-        (b"OTEL_SERVICE_NAME= \0XOTEL_SERVICE_NAME=x", ("server", "", "")),
-        (b"\0\0\xff=\xff\0", ("server", "", "")),
-    ],
-)
-def test_names_that_a_process_declares(proc, environment, expected):
-    proc.write("environ", environment)
+def test_a_container_that_cgroups_hide_is_told_by_its_mounts(proc):
+    proc.write("cgroup", "0::/../..\n")
+    proc.write(
+        "mountinfo", f"1 2 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 x rw\n"
+    )
     facts = proc.facts()
-    assert (facts.service_name, facts.service_namespace, facts.service_version) == expected
+    assert (facts.container_id, facts.container.runtime) == (ID, "docker")
+
+
+def test_a_services_process_is_in_no_container(proc):
+    proc.write("cgroup", "0::/system.slice/nginx.service\n")
+    facts = proc.facts()
+    assert (facts.service_name, facts.unit, facts.container_id) == ("nginx", "nginx.service", "")
+    assert facts.container is None
+    assert facts.pod is None
+
+
+def test_a_process_in_a_pod_declares_what_the_downward_api_gave_it(proc):
+    pod = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+    proc.write("cgroup", f"0::/kubepods/burstable/pod{pod}/{ID}\n")
+    proc.write("environ", b"POD_NAMESPACE=shop\0HOSTNAME=web-7d4b9c6f58-x2x8k\0OTEL_RESOURCE_ATTRIBUTES=a=b")
+    facts = proc.facts()
+    assert facts.pod == PodFacts(
+        uid=pod,
+        name="web-7d4b9c6f58-x2x8k",
+        namespace="shop",
+        owners=(("deployment", "web"), ("replicaset", "web-7d4b9c6f58")),
+    )
+    assert (facts.service_name, facts.service_namespace, facts.declared) == ("web", "shop", (("a", "b"),))
