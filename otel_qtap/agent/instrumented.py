@@ -64,8 +64,8 @@ class InstrumentationJudge:
         logger.debug("process %d: instrumentation %s", facts.process.tgid, start.evidence)
         return replace(facts, instrumentation=start.evidence)
 
-    def exporting(self, undecided: Iterable[ProcessFacts]) -> list[ProcessFacts]:
-        """Those of the processes that are connected to a collector, of those that it is time to look at."""
+    def review(self, undecided: Iterable[ProcessFacts]) -> list[ProcessFacts]:
+        """Those of the processes that turn out to make spans, of those that it is time to look at."""
         now = self._clock()
         if now < self._rest_until:
             return []
@@ -74,15 +74,19 @@ class InstrumentationJudge:
         due = {process.tgid: process for process in still if self._undecided[process].due <= now}
         if not due:
             return []
-        connected = self._connections.among({pid: self._undecided[due[pid]].ports for pid in due})
+        # How it started, once more: when it was met, it may not have mapped its runtime yet.
+        found = {pid: self._reader.read(still[process]).evidence for pid, process in due.items()}
+        for pid in self._connections.among({pid: self._undecided[due[pid]].ports for pid in due}):
+            found[pid] = found[pid] or CONNECTION
         for process in due.values():
             waits = self._undecided[process]
             waits.due = now + min(max(LOOK_SECONDS, (now - waits.met) / _AGE), LONGEST_LOOK_SECONDS)
         ended = self._clock()
         self._rest_until = ended + _REST * (ended - now)
-        for pid in sorted(connected):
-            logger.debug("process %d: instrumentation %s", pid, CONNECTION)
-        return [replace(still[due[pid]], instrumentation=CONNECTION) for pid in sorted(connected)]
+        decided = {pid: evidence for pid, evidence in found.items() if evidence}
+        for pid, evidence in decided.items():
+            logger.debug("process %d: instrumentation %s", pid, evidence)
+        return [replace(still[due[pid]], instrumentation=evidence) for pid, evidence in decided.items()]
 
 
 @dataclass(slots=True)

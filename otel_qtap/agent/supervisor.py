@@ -296,7 +296,7 @@ class Supervisor:
                 directory.tick()
                 watcher.complete(directory.collect())
                 watcher.look_again()
-                watcher.look_for_exporters()
+                watcher.review_instrumentation()
                 ring.drain(
                     lambda memory, at, _size: watcher.notice(process_notice(memory, at)), _NOTICE_BYTES
                 )

@@ -208,14 +208,14 @@ class Watcher:
         while self._look_again and self._look_again[0][0] <= now:
             self._inspect(self._look_again.pop(0)[1])
 
-    def look_for_exporters(self) -> None:
-        """Tell of the processes that turn out to send spans to a collector, now and then."""
+    def review_instrumentation(self) -> None:
+        """Tell of the processes that turn out to make spans of their own, now and then."""
         if self._instrumented is None:
             return
         undecided = [
             facts for facts, allowed in self._known.values() if allowed and not facts.instrumentation
         ]
-        for facts in self._instrumented.exporting(undecided):
+        for facts in self._instrumented.review(undecided):
             self._known[facts.process.tgid] = (facts, True)
             self._on_process(facts, True)
 

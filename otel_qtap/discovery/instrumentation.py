@@ -124,7 +124,8 @@ def _dotnet(process: _Process) -> str:
         and environment.get("CORECLR_PROFILER", "").strip().upper() == _DOTNET_PROFILER
     )
     told = profiler or _DOTNET_HOOK in environment.get("DOTNET_STARTUP_HOOKS", "")
-    return "dotnet_profiler" if told and process.maps("libcoreclr.so") else ""
+    # A program that is one single file has the runtime in itself, and then maps the profiler alone.
+    return "dotnet_profiler" if told and process.maps("libcoreclr.so", f"{_DOTNET_HOOK}.Native") else ""
 
 
 def _ruby(process: _Process) -> str:
@@ -134,7 +135,7 @@ def _ruby(process: _Process) -> str:
 
 def _php(process: _Process) -> str:
     told = process.environment.get("OTEL_PHP_AUTOLOAD_ENABLED", "").strip().lower() in _TRUE
-    return "php_extension" if told and process.maps("opentelemetry.so") else ""
+    return "php_autoload" if told and (process.runs("php") or process.maps("libphp")) else ""
 
 
 def _ports(environment: Mapping[str, str]) -> frozenset[int]:

@@ -194,7 +194,7 @@ SPAN_ATTRIBUTES = (
         "string",
         f"exchanges whose span is the process's own: on `{names.CAPTURE_SPAN}`",
         "What shows that the process makes spans: `python_path`, `java_agent`, `node_options`, "
-        "`dotnet_profiler`, `ruby_options`, `php_extension`, `otlp_connection`, `otlp_export`, or the user's "
+        "`dotnet_profiler`, `ruby_options`, `php_autoload`, `otlp_connection`, `otlp_export`, or the user's "
         "word: `operator`.",
     ),
     Attribute(

@@ -81,9 +81,25 @@ def test_how_it_started_has_the_second(facts: ProcessFacts, judge: Instrumentati
 @pytest.mark.usefixtures("connected")
 def test_what_it_does_has_the_third(facts: ProcessFacts, judge: InstrumentationJudge) -> None:
     assert judge.judge(facts).instrumentation == ""
-    [found] = judge.exporting([facts])
+    [found] = judge.review([facts])
     assert found.process == facts.process
     assert found.instrumentation == "otlp_connection"
+
+
+def test_how_it_started_may_show_later(
+    facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = ProcessFacts(
+        process=facts.process, executable="/opt/shop", command_line=("-javaagent:/otel.jar",)
+    )
+    monkeypatch.setattr("otel_qtap.discovery.instrumentation._mapped_names", lambda maps: frozenset())
+    assert judge.judge(early).instrumentation == ""
+    assert judge.review([early]) == []
+    monkeypatch.setattr(
+        "otel_qtap.discovery.instrumentation._mapped_names", lambda maps: frozenset({"libjvm.so"})
+    )
+    clock.now += LOOK_SECONDS
+    assert [found.instrumentation for found in judge.review([early])] == ["java_agent"]
 
 
 @pytest.mark.usefixtures("connected")
@@ -91,7 +107,7 @@ def test_it_looks_now_and_then(facts: ProcessFacts, judge: InstrumentationJudge,
     judge.judge(facts)
     looked = []
     for second in range(200):
-        if judge.exporting([facts]):
+        if judge.review([facts]):
             looked.append(second)
         clock.now += 1
     pauses = [later - earlier for earlier, later in pairwise(looked)]
@@ -106,12 +122,12 @@ def test_it_rests_long_after_a_look_that_took_long(facts: ProcessFacts, clock: C
     judge = InstrumentationJudge(Selectors.parse("", ""), clock=clock)
     judge.judge(facts)
     clock.takes = 0.5  # each look at the clock: one look at the connections takes that long
-    assert judge.exporting([facts])
+    assert judge.review([facts])
     clock.takes = 0
     clock.now += 40
-    assert judge.exporting([facts]) == []
+    assert judge.review([facts]) == []
     clock.now += 15
-    assert judge.exporting([facts])
+    assert judge.review([facts])
 
 
 @pytest.mark.usefixtures("connected")
@@ -119,9 +135,9 @@ def test_what_is_decided_or_gone_is_forgotten(
     facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock
 ) -> None:
     judge.judge(facts)
-    assert judge.exporting([]) == []
+    assert judge.review([]) == []
     clock.now += LOOK_SECONDS
-    assert judge.exporting([facts]) == []
+    assert judge.review([facts]) == []
 
 
 def test_settings_choose_the_judge(facts: ProcessFacts) -> None:

@@ -8,12 +8,14 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from otel_qtap.agent import watcher as watcher_module
+from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
@@ -103,17 +105,29 @@ def links() -> int:
     return len([target for target in targets if "bpf_link" in target])
 
 
+class Judge(InstrumentationJudge):
+    """Finds an SDK in every process, at the second look."""
+
+    def __init__(self) -> None:
+        super().__init__(Selectors.parse("", ""))
+
+    def review(self, undecided: Iterable[ProcessFacts]) -> list[ProcessFacts]:
+        return [replace(facts, instrumentation="otlp_connection") for facts in undecided]
+
+
 class Met:
     """A watcher, and what it told of processes."""
 
     def __init__(self, session: KernelSession, proc: str, selectors: Selectors | None = None) -> None:
         self.processes: list[tuple[ProcessFacts, bool]] = []
+        self.judge = Judge()
         self.watcher = Watcher(
             session=session,
             scanner=LibraryScanner(LibraryLocator(None), proc=proc, roots=()),
             processes=ProcessReader(),
             selectors=selectors or Selectors.parse("", ""),
             on_process=lambda facts, allowed: self.processes.append((facts, allowed)),
+            instrumented=self.judge,
         )
 
     @property
@@ -146,6 +160,28 @@ def test_at_start_what_is_mapped_is_probed_and_its_processes_are_told(
     assert met.pids == [mapper.pid]
     met.watcher.rescan()
     assert (met.watcher.files, met.pids) == (1, [mapper.pid]), "nothing is told twice"
+
+
+def test_a_process_that_turns_out_to_be_instrumented_is_told_again_once(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid))
+    met.watcher.start([])
+    met.watcher.review_instrumentation()
+    met.watcher.review_instrumentation()
+
+    assert [facts.instrumentation for facts, _ in met.processes] == ["", "otlp_connection"]
+    assert met.pids == [mapper.pid] * 2
+
+
+def test_instrumentation_of_an_excluded_process_is_nobodys_business(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid), Selectors.parse("", f"pid={mapper.pid}"))
+    met.watcher.start([])
+    met.watcher.review_instrumentation()
+
+    assert [facts.instrumentation for facts, _ in met.processes] == [""]
 
 
 def test_a_notice_of_a_new_file_probes_it_and_tells_of_its_process(

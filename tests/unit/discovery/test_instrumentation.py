@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes as common instrumentations start them: environment, command line and mapped files as recorded."""
+"""Processes as common instrumentations start them: their environment, command line and mapped files."""
 
 import os
 import subprocess
@@ -139,11 +139,17 @@ INSTRUMENTED = {
         Sample("/usr/bin/ruby3.1", {"RUBYOPT": "-W0 -r opentelemetry-auto-instrumentation"}, ("puma",)),
         "ruby_options",
     ),
+    ".NET, one single file": (
+        Sample("/app/Shop", DOTNET, ("./Shop",), ("OpenTelemetry.AutoInstrumentation.Native.so",)),
+        "dotnet_profiler",
+    ),
     "PHP": (
-        Sample(
-            "/usr/sbin/php-fpm8.2", {"OTEL_PHP_AUTOLOAD_ENABLED": "true"}, ("php-fpm",), ("opentelemetry.so",)
-        ),
-        "php_extension",
+        Sample("/usr/sbin/php-fpm8.2", {"OTEL_PHP_AUTOLOAD_ENABLED": "true"}, ("php-fpm",)),
+        "php_autoload",
+    ),
+    "PHP in Apache": (
+        Sample("/usr/sbin/apache2", {"OTEL_PHP_AUTOLOAD_ENABLED": "1"}, (), ("libphp8.2.so",)),
+        "php_autoload",
     ),
 }
 
@@ -171,7 +177,7 @@ NOT_SEEN = {
     ),
     "another module required by Node": Sample("/usr/bin/node", {"NODE_OPTIONS": "--require dotenv/config"}),
     "a Node program that is named so": Sample("/usr/bin/node", {}, ("node", "opentelemetry-demo.js")),
-    "PHP without the extension": Sample("/usr/bin/php8.2", {"OTEL_PHP_AUTOLOAD_ENABLED": "true"}),
+    "curl, child of an instrumented PHP": Sample("/usr/bin/curl", {"OTEL_PHP_AUTOLOAD_ENABLED": "true"}),
     "Go, instrumented by eBPF from a container beside it": Sample("/app/shop", {}, ("/app/shop",), ()),
 }
 
