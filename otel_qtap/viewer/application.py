@@ -51,6 +51,8 @@ class Application:
                 return Response(
                     status=HTTPStatus.OK, content_type="text/css; charset=utf-8", body=self._style
                 )
+            if request.path == requests.ICON:  # browsers ask for it unbidden
+                return responses.text("", HTTPStatus.NO_CONTENT)
             response, visitor = self._answer_visitor(request)
         except ProblemError as problem:
             response = _problem(request, problem)

@@ -18,6 +18,47 @@ _RUNS = re.compile(r"[^ -~\n\t]+")
 """Whatever is not printable ASCII is looked at, character by character."""
 
 
+# In letters: Unicode has pictures of them that few fonts have.
+_CONTROLS = (
+    *(
+        "NUL",
+        "SOH",
+        "STX",
+        "ETX",
+        "EOT",
+        "ENQ",
+        "ACK",
+        "BEL",
+        "BS",
+        "TAB",
+        "LF",
+        "VT",
+        "FF",
+        "CR",
+        "SO",
+        "SI",
+    ),
+    *(
+        "DLE",
+        "DC1",
+        "DC2",
+        "DC3",
+        "DC4",
+        "NAK",
+        "SYN",
+        "ETB",
+        "CAN",
+        "EM",
+        "SUB",
+        "ESC",
+        "FS",
+        "GS",
+        "RS",
+        "US",
+    ),
+)
+
+
 class Html(str):
     """Markup that is safe to send as it is."""
 
@@ -84,9 +125,9 @@ def _symbols(unprintable: Iterable[str]) -> str:
 def _symbol(character: str) -> str:
     code = ord(character)
     if code < 0x20:
-        return chr(0x2400 + code)
+        return f"[{_CONTROLS[code]}]"
     if code == 0x7F:
-        return "\N{SYMBOL FOR DELETE}"
+        return "[DEL]"
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not of the text's encoding ("surrogateescape")
         return f"[{code - 0xDC00:02X}]"
     return f"[U+{code:04X}]"

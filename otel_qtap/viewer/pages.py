@@ -52,7 +52,6 @@ def home(visitor: str) -> Html:
                 id="uri",
                 name="uri",
                 required=True,
-                autofocus=True,
                 autocomplete="off",
                 spellcheck="false",
                 placeholder="s3://bucket/…warc.gz#bytes=0-812",
@@ -74,7 +73,7 @@ def login(parameters: Mapping[str, str], problem: ProblemError | None) -> Html:
     return frame(
         "Log in",
         element("h1", "Log in to see payloads"),
-        _explanation(problem) if problem else None,
+        join(element("h2", problem.what), _explanation(problem)) if problem else None,
         element(
             "form",
             *hidden,
@@ -85,7 +84,6 @@ def login(parameters: Mapping[str, str], problem: ProblemError | None) -> Html:
                 name=requests.TOKEN,
                 type="password",
                 required=True,
-                autofocus=True,
                 autocomplete="current-password",
             ),
             element("button", "Log in"),

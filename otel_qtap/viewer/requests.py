@@ -17,7 +17,7 @@ from otel_qtap.model.exchange import Part
 from otel_qtap.viewer.problems import ProblemError
 
 HOME, PAYLOAD, BODY, IMAGE = "/", "/payload", "/payload/body", "/payload/image"
-HEALTH, STYLE, LOGIN, LOGOUT = "/healthz", "/style.css", "/login", "/logout"
+HEALTH, STYLE, ICON, LOGIN, LOGOUT = "/healthz", "/style.css", "/favicon.ico", "/login", "/logout"
 TOKEN = "token"  # noqa: S105 - a parameter's name
 
 _VIEW = ("uri", "part", "view", "offset")

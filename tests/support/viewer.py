@@ -56,6 +56,7 @@ def running_viewer(directory: Path, settings: Mapping[str, str]) -> Iterator[Vie
     """A viewer on a free port that answers; ended with the block."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AWS_"))}
     environment = {**clean, "OTEL_QTAP_SERVE_ADDRESS": "127.0.0.1:0", **settings}
+    directory.mkdir(parents=True, exist_ok=True)
     log = directory / "viewer.log"
     with running([COMMAND, "serve"], log, environment) as process:
         viewer = Viewer(process, log)

@@ -45,7 +45,7 @@ def _show(content: Content, number: int, part: _Part, link: Link) -> Html:
     size = part.last - part.first
     beginning = content.data[part.first : min(part.last, part.first + LONGEST_LINE)]
     try:
-        preview = element("pre", beginning.decode("utf-8"), class_="preview")
+        preview = element("pre", beginning.decode("utf-8").replace("\r\n", "\n"), class_="preview")
     except UnicodeDecodeError:
         preview = element("pre", beginning[:_HEX_PREVIEW].hex(" "), class_="preview")
     return element(

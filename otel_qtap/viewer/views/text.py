@@ -23,7 +23,8 @@ def render(content: Content, offset: int, link: Link) -> View:
         if cut < end and not is_rest:
             rest = element("a", f"{end - cut:,} more characters", class_="rest", href=link("text", cut))
             rest = join(Html(" "), rest)
-        rows.append(element("li", element("code", whole[position:cut]), rest))
+        shown = whole[position:cut].removesuffix("\r") if cut == end else whole[position:cut]
+        rows.append(element("li", element("code", shown), rest))
         position = cut if cut < end and rest is None else end + 1
     position = min(position, len(whole))
     start = whole.count("\n", 0, first) + 1

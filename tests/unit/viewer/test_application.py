@@ -122,7 +122,6 @@ def test_the_page_the_body_and_the_picture(viewer, record) -> None:
         ("/payload/body?uri=memory:/absent.warc.gz%23bytes%3D0-9", 404),
         ("/payload/body?uri=memory:/absent.warc.gz%23bytes%3D0-9&part=both", 400),
         ("/payload/", 404),
-        ("/favicon.ico", 404),
     ],
 )
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
@@ -139,6 +138,7 @@ def test_problems_have_a_status_and_say_what_to_do(
 
 def test_health_and_style_are_for_everybody(viewer) -> None:
     assert get(viewer, "/healthz").body == b"ok\n"
+    assert get(viewer, "/favicon.ico").status == 204
     style = get(viewer, "/style.css")
     assert style.content_type == "text/css; charset=utf-8"
     assert b"prefers-color-scheme" in style.body

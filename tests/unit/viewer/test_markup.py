@@ -14,9 +14,9 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=60
     [
         ("plain", "plain"),
         ("<script>&'\"", "&lt;script&gt;&amp;&#x27;&quot;"),
-        ("\x1b[31m", '<span class="symbol">␛</span>[31m'),
-        ("a\0\x7fb", 'a<span class="symbol">␀␡</span>b'),
-        ("\r\n\t", '<span class="symbol">␍</span>\n\t'),
+        ("\x1b[31m", '<span class="symbol">[ESC]</span>[31m'),
+        ("a\0\x7fb", 'a<span class="symbol">[NUL][DEL]</span>b'),
+        ("\r\n\t", '<span class="symbol">[CR]</span>\n\t'),
         ("\u202egnp", '<span class="symbol">[U+202E]</span>gnp'),
         ("é\u200bü", 'é<span class="symbol">[U+200B]</span>ü'),
         ("\x9b", '<span class="symbol">[U+009B]</span>'),
@@ -31,7 +31,7 @@ def test_text_is_escaped_and_what_cannot_be_printed_is_shown(content: str, marku
 
 
 def test_on_a_line_breaks_and_tabs_are_symbols_too() -> None:
-    assert line("a\n\tb<") == 'a<span class="symbol">␊␉</span>b&lt;'
+    assert line("a\n\tb<") == 'a<span class="symbol">[LF][TAB]</span>b&lt;'
     assert line("a\x1bb") == text("a\x1bb")
 
 

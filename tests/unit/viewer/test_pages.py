@@ -43,6 +43,6 @@ def test_the_login_says_what_went_wrong() -> None:
 
 def test_a_problem_says_what_why_and_how_to_fix_it() -> None:
     text = assert_inert(pages.problem(PROBLEM)).text
-    for part in ("What <b>", "Why <script>", "Fix ␛[31m"):
+    for part in ("What <b>", "Why <script>", "Fix [ESC][31m"):
         assert part in text
     assert pages.problem_text(PROBLEM) == "What <b>\nWhy <script>\nFix \x1b[31m\n"

@@ -25,6 +25,10 @@ def test_lines_are_numbered_from_where_the_page_begins() -> None:
     assert view.previous == 0
 
 
+def test_both_line_ends_are_line_ends() -> None:
+    assert rendered("a\r\nb\n\rc\r")[1] == ["a", "b", '<span class="symbol">[CR]</span>c']
+
+
 def test_a_long_line_is_cut_with_a_link_to_its_rest() -> None:
     view, lines = rendered(f"first\n{'x' * 5_000_000}\nlast")
     assert [len(line) for line in lines] == [5, LONGEST_LINE, 4]
