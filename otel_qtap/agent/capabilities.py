@@ -53,8 +53,8 @@ class Need(NamedTuple):
     purpose: str
 
 
-_FREE_MAPS_KERNEL, _COUNTED_MEMORY_KERNEL = (5, 19), (5, 11)
-"""Updates of maps without CAP_BPF; maps that are no locked memory any more."""
+_FREE_MAPS_KERNEL, _COUNTED_MEMORY_KERNEL, _CHECKPOINT_KERNEL = (5, 19), (5, 11), (5, 9)
+"""Updates of maps without CAP_BPF; maps that are no locked memory any more; CAP_CHECKPOINT_RESTORE."""
 
 
 def needs(
@@ -81,7 +81,8 @@ def needs(
         Need(("CAP_SYS_PTRACE",), running, False, False, "sees the processes of other users"),
         Need(("CAP_DAC_READ_SEARCH",), running, False, False, "reads libraries whatever their mode"),
         Need(
-            ("CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN"),
+            # SYS_ADMIN would do, too, but is too much to keep for that where there is a smaller one.
+            ("CAP_CHECKPOINT_RESTORE",) if kernel >= _CHECKPOINT_KERNEL else ("CAP_SYS_ADMIN",),
             running,
             False,
             False,

@@ -74,8 +74,6 @@ def run_agent(settings: Settings, record_to: Path | None, reread: Reread) -> int
         logger.info("%s", line)
     held, wanted = effective_capabilities(), _needs(settings)
     _require_privileges(missing(wanted, held))
-    if not is_the_hosts():
-        logger.warning("only processes of this container can be captured. %s", HOW_TO_SHARE)
     limit_to(used_by_supervisor(Stage.STARTING, wanted, held))
     # A recorder has no health to tell, and may run beside an agent that has.
     listener = None if record_to else listen(settings.health.address.host, settings.health.address.port)
@@ -104,6 +102,11 @@ def _require_privileges(lacking: Sequence[Need]) -> None:
         raise PrivilegeError(f"this machine is {platform.machine()}; capturing is built for x86_64")
     if kernel_release() < OLDEST_KERNEL:
         raise PrivilegeError(f"kernel {platform.release()} is too old: the BPF ring buffer came with 5.8")
+    if not is_the_hosts():
+        raise PrivilegeError(
+            "this is a PID namespace of its own, where processes have other numbers than those that the "
+            f"kernel tells. {HOW_TO_SHARE}"
+        )
     if required := [need for need in lacking if need.required]:
         lacks = "; ".join(f"{' or '.join(need.capabilities)}, which {need.purpose}" for need in required)
         raise PrivilegeError(

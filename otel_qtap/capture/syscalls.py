@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 PAGE_BYTES = 4096
 
-_SYS_BPF = 321
-_SYS_PERF_EVENT_OPEN = 298
+SYS_BPF = 321
+SYS_PERF_EVENT_OPEN = 298
 _MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
 _OBJ_GET_INFO_BY_FD = 15
@@ -44,7 +44,7 @@ def call(number: int, *arguments: object) -> int:
 
 def _bpf(command: int, attributes: bytes) -> int:
     buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
-    return call(_SYS_BPF, ctypes.c_int(command), buffer, ctypes.c_uint(128))
+    return call(SYS_BPF, ctypes.c_int(command), buffer, ctypes.c_uint(128))
 
 
 def map_update(map_fd: int, key: bytes, value: bytes) -> None:
@@ -80,7 +80,7 @@ def map_items(map_fd: int) -> Iterator[tuple[bytes, bytes]]:
         addresses = (ctypes.addressof(item) for item in (following, keys, values))
         struct.pack_into("<QQQQII", attributes, 0, where, *addresses, room, map_fd)
         try:
-            call(_SYS_BPF, ctypes.c_int(_MAP_LOOKUP_BATCH), attributes, ctypes.c_uint(128))
+            call(SYS_BPF, ctypes.c_int(_MAP_LOOKUP_BATCH), attributes, ctypes.c_uint(128))
         except OSError as error:
             if error.errno == errno.ENOSPC:  # one bucket of the table holds more than this
                 room *= 2
@@ -137,9 +137,7 @@ def _perf_event(kind: int, config: int, config1: int, config2: int, program_fd: 
     buffer = ctypes.create_string_buffer(attributes, 128)
     flags = ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)
     # pid -1, cpu 0: a uprobe or tracepoint event with a BPF program fires on every CPU.
-    descriptor = call(
-        _SYS_PERF_EVENT_OPEN, buffer, ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(-1), flags
-    )
+    descriptor = call(SYS_PERF_EVENT_OPEN, buffer, ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(-1), flags)
     try:
         fcntl.ioctl(descriptor, _IOC_SET_BPF, program_fd)
         fcntl.ioctl(descriptor, _IOC_ENABLE, 0)

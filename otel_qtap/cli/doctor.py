@@ -76,6 +76,9 @@ def render(report: Report, *, coloured: bool, columns: int) -> str:
         for result in results:
             lines.extend(_lines(result, width, coloured, columns))
         lines.append("")
+    if report.flags:
+        together = f"All flags that the container lacks: {' '.join(report.flags)}"
+        lines += [*textwrap.wrap(together, max(columns, _NARROWEST), break_on_hyphens=False), ""]
     colour = _COLOURS[report.verdict]
     return "\n".join((*lines, _paint(report.conclusion, f"1;{colour}", coloured)))
 

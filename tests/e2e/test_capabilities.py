@@ -191,6 +191,17 @@ def test_an_account_captures_with_four_and_shares_itself_with_the_pipeline(
     assert pipeline.no_new_privileges
 
 
+def test_sys_admin_stands_for_bpf_and_perfmon_and_is_given_up(
+    place: Path, sink: OtlpSink, cpython_server: TlsServer
+) -> None:
+    with agent_with([*without("CAP_BPF", "CAP_PERFMON"), "CAP_SYS_ADMIN"], place, sink) as agent:
+        agent.wait_ready()
+        curl(cpython_server, "sys-admin")
+        wait_for(sink, "sys-admin", "client", "server")
+        assert capabilities_of(agent.pid) == mask(RUNNING)
+        agent.stop()
+
+
 def test_all_of_roots_are_given_up_but_those_that_are_used(place: Path, sink: OtlpSink) -> None:
     agent = AgentProcess(place / "agent", {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint})
     try:

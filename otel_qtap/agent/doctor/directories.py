@@ -5,21 +5,34 @@ import os
 import stat
 from pathlib import Path
 
-from otel_qtap.agent.doctor.host import Host
+from otel_qtap.agent.account import pipeline_account
+from otel_qtap.agent.doctor.host import Host, Runtime
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, warn
+from otel_qtap.agent.doctor.remedies import remedy
 
 _MIB = 1 << 20
+_DATA = Path("/var/lib/otel-qtap")
+"""Above all defaults, and the volume of the image."""
 
 
 def state(host: Host) -> Outcome:
     """The directory of open segments and of what waits for upload."""
     settings = host.settings
     return directory(
-        settings.state.directory, "OTEL_QTAP_STATE_DIRECTORY", wanted_bytes=settings.objects.max_disk_bytes
+        host,
+        settings.state.directory,
+        "OTEL_QTAP_STATE_DIRECTORY",
+        wanted_bytes=settings.objects.max_disk_bytes,
     )
 
 
-def directory(path: Path, variable: str, *, wanted_bytes: int = 0) -> Outcome:
+def _goes_with_the_container(host: Host, directory: Path) -> bool:
+    if host.runtime is Runtime.NONE:
+        return False
+    return directory.stat().st_dev == host.root.stat().st_dev
+
+
+def directory(host: Host, path: Path, variable: str, *, wanted_bytes: int = 0) -> Outcome:
     """Look at ``path``, which ``variable`` names: writable, and with ``wanted_bytes`` of room?"""
     existing = path
     while not existing.exists() and existing != existing.parent:
@@ -35,12 +48,31 @@ def directory(path: Path, variable: str, *, wanted_bytes: int = 0) -> Outcome:
     if space.f_flag & os.ST_RDONLY:
         return fail(
             f"{existing} is on a read-only filesystem",
-            remedy=f"Mount a writable volume there, or name another place in {variable}.",
+            remedy=remedy(
+                host,
+                flags=(f"--volume=otel-qtap:{_DATA if path.is_relative_to(_DATA) else path}",),
+                pod=f"a writable volume, mounted at {path}",
+                outside=f"Mount a writable volume there, or name another place in {variable}.",
+            ),
         )
-    if not os.access(existing, os.W_OK | os.X_OK):
+    # What belongs to the pipeline's account may be closed to root: without CAP_DAC_OVERRIDE it is.
+    its_own = path == existing and path.stat().st_uid == pipeline_account(host.settings)[0]
+    if not its_own and not os.access(existing, os.W_OK | os.X_OK):
         return fail(
             f"{existing} is not writable for uid {os.geteuid()}",
             remedy=f"Run as root, give the directory to this user, or name another place in {variable}.",
+        )
+    if _goes_with_the_container(host, existing):
+        mount = _DATA if path.is_relative_to(_DATA) else path
+        return warn(
+            f"{path} is in the container's own file system",
+            detail="What is stored there goes with the container.",
+            remedy=remedy(
+                host,
+                flags=(f"--volume=otel-qtap:{mount}",),
+                pod=f"a hostPath or persistent volume, mounted at {mount}",
+                outside=f"Name another place in {variable}.",
+            ),
         )
     free = space.f_bavail * space.f_frsize
     summary = (

@@ -9,14 +9,18 @@ from otel_qtap.agent.doctor import bpf_syscalls
 from otel_qtap.agent.doctor.detached_mount import detached_mount
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, warn
+from otel_qtap.agent.doctor.remedies import capability_flags, remedy, volume_flags
+from otel_qtap.capture.attach import Tracefs
 from otel_qtap.discovery.btf import OFFSETS, kernel_offsets
 from otel_qtap.errors import CaptureError, PrivilegeError
 
-_TRACEFS = ("kernel/tracing", "kernel/debug/tracing")
 _TRACEPOINT = "events/syscalls/sys_enter_mmap/id"
 _NO_SYSCALL_EVENTS = (
     "Run a kernel with CONFIG_FTRACE_SYSCALLS=y; without it sockets cannot be bound to connections."
 )
+
+
+_BTF = "Run a distribution kernel, or one built with CONFIG_DEBUG_INFO_BTF=y."
 
 
 def programs(host: Host) -> Outcome:
@@ -28,7 +32,7 @@ def programs(host: Host) -> Outcome:
             return fail("the kernel has no bpf(2)", remedy="Run a kernel with CONFIG_BPF_SYSCALL=y.")
         return fail(
             f"refused: {error.strerror}",
-            remedy="Look for what forbids it: a seccomp profile, a security module, lockdown.",
+            remedy="Look for what forbids it: a security module, lockdown.",
         )
     return ok("loaded one and gave it up")
 
@@ -79,20 +83,36 @@ def btf(host: Host) -> Outcome:
         kernel_offsets(place)
     except (CaptureError, PrivilegeError) as error:
         return fail(
-            str(error), remedy="Run a distribution kernel, or one built with CONFIG_DEBUG_INFO_BTF=y."
+            str(error),
+            detail="Without it the programs do not know where this kernel keeps sockets and processes.",
+            remedy=remedy(
+                host,
+                flags=volume_flags("/sys/kernel/btf"),
+                pod="a hostPath volume of /sys/kernel/btf, mounted there, read-only",
+                outside=_BTF,
+            ),
         )
     return ok(f"{len(OFFSETS)} of {len(OFFSETS)} fields found in {place}")
 
 
 def tracefs(host: Host) -> Outcome:
     """Whether system call tracepoints can be reached; the agent mounts tracefs where it is not."""
-    for name in _TRACEFS:
-        directory = host.sys / name
-        if _exists(directory / "events"):
-            if _exists(directory / _TRACEPOINT):
-                return ok(f"mounted at {directory}")
-            return fail(f"{directory} has no system call tracepoints", remedy=_NO_SYSCALL_EVENTS)
-    directory = host.sys / _TRACEFS[0]
+    state, directory = host.tracefs()
+    if state is Tracefs.CLOSED:
+        return fail(
+            f"{directory} is closed to uid {host.uid}",
+            detail="Other accounts than root need CAP_DAC_READ_SEARCH.",
+            remedy=remedy(
+                host,
+                flags=capability_flags(["CAP_DAC_READ_SEARCH"]),
+                pod="securityContext.capabilities.add: [DAC_READ_SEARCH]",
+                outside="Run as root, or grant CAP_DAC_READ_SEARCH.",
+            ),
+        )
+    if state is Tracefs.READABLE:
+        if _exists(directory / _TRACEPOINT):
+            return ok(f"mounted at {directory}")
+        return fail(f"{directory} has no system call tracepoints", remedy=_NO_SYSCALL_EVENTS)
     try:
         with detached_mount("tracefs") as mount:
             os.stat(_TRACEPOINT, dir_fd=mount)
@@ -101,7 +121,14 @@ def tracefs(host: Host) -> Outcome:
     except OSError as error:
         return fail(
             f"not mounted, and the agent cannot mount it: {error.strerror}",
-            remedy=f"On the host: mount -t tracefs tracefs {directory}; pass it on to the container.",
+            detail="Without it nothing can be attached to system calls. The host has to have it mounted, "
+            "too: mount -t tracefs tracefs /sys/kernel/tracing",
+            remedy=remedy(
+                host,
+                flags=volume_flags("/sys/kernel/tracing"),
+                pod="a hostPath volume of /sys/kernel/tracing, mounted there, read-only",
+                outside=f"As root: mount -t tracefs tracefs {directory}",
+            ),
         )
     if not directory.is_dir():
         return fail(

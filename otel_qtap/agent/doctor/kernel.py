@@ -58,6 +58,17 @@ def _lockdown_states(host: Host) -> str:
             os.close(descriptor)
 
 
+def perf_event_paranoid(host: Host) -> Outcome:
+    """What the kernel lets whoever lacks CAP_PERFMON do; who has it is asked nothing."""
+    try:
+        value = (host.proc / "sys/kernel/perf_event_paranoid").read_text().strip()
+    except OSError:
+        return skip("this kernel does not tell")
+    if host.holds("CAP_PERFMON") or host.holds("CAP_SYS_ADMIN"):
+        return ok(f"{value}; CAP_PERFMON stands above it")
+    return skip(f"{value}; needs CAP_PERFMON")
+
+
 def unprivileged_bpf(host: Host) -> Outcome:
     """Whether everybody may load BPF programs; the agent does not need that."""
     try:

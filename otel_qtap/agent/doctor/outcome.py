@@ -18,13 +18,22 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do, and the flags of a container engine that do it, if any do."""
+
+    text: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """``summary`` is one line; ``detail`` may have more; ``remedy`` says what to do."""
+    """``summary`` is one line; ``detail`` may have more; ``remedy`` says what to do, also by ``flags``."""
 
     status: Status
     summary: str
     detail: str = ""
     remedy: str = ""
+    flags: tuple[str, ...] = ()
 
 
 def ok(summary: str, *, detail: str = "") -> Outcome:
@@ -32,16 +41,22 @@ def ok(summary: str, *, detail: str = "") -> Outcome:
     return Outcome(Status.OK, summary, detail)
 
 
-def warn(summary: str, *, remedy: str, detail: str = "") -> Outcome:
+def warn(summary: str, *, remedy: str | Remedy, detail: str = "") -> Outcome:
     """Less than it could be."""
-    return Outcome(Status.WARN, summary, detail, remedy)
+    return _with(Status.WARN, summary, detail, remedy)
 
 
-def fail(summary: str, *, remedy: str, detail: str = "") -> Outcome:
+def fail(summary: str, *, remedy: str | Remedy, detail: str = "") -> Outcome:
     """Not good enough."""
-    return Outcome(Status.FAIL, summary, detail, remedy)
+    return _with(Status.FAIL, summary, detail, remedy)
 
 
 def skip(summary: str) -> Outcome:
     """Not looked at."""
     return Outcome(Status.SKIP, summary)
+
+
+def _with(status: Status, summary: str, detail: str, remedy: str | Remedy) -> Outcome:
+    if isinstance(remedy, str):
+        remedy = Remedy(remedy)
+    return Outcome(status, summary, detail, remedy.text, remedy.flags)

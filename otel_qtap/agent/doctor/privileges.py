@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who the agent would run as, and what the kernel would let it do (capabilities(7))."""
 
-from otel_qtap.agent.capabilities import effective_capabilities, missing, needs
+from collections.abc import Iterable
+
+from otel_qtap.agent.capabilities import Need, effective_capabilities, mask, missing, needs
 from otel_qtap.agent.doctor.host import Host
-from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, warn
+from otel_qtap.agent.doctor.outcome import Outcome, Remedy, fail, ok, warn
+from otel_qtap.agent.doctor.remedies import capability_flags, remedy
 from otel_qtap.agent.kernel import attach_mode
 from otel_qtap.capture.attach import Tracefs
 
 _INITIAL_USER_NAMESPACE = "user:[4026531837]"
 """PROC_USER_INIT_INO of include/linux/proc_ns.h, the same on every kernel."""
 
-_RUN_AS_ROOT = (
-    "Run as root (sudo otel-qtap ...); in a container: --privileged --pid=host, or in Kubernetes "
-    "securityContext.privileged and hostPID."
-)
-
 
 def user(host: Host) -> Outcome:
     """The effective user."""
-    effective = _uid(host)
-    if effective == 0:
+    if host.uid == 0:
         return ok("root")
+    if host.holds("CAP_BPF") or host.holds("CAP_SYS_ADMIN"):
+        return ok(f"uid {host.uid}, with capabilities")
     return warn(
-        f"uid {effective}",
-        detail="Capabilities may suffice, but files and directories of the agent belong to root.",
-        remedy=_RUN_AS_ROOT,
+        f"uid {host.uid}",
+        detail="Whoever is not root needs capabilities, and directories of its own.",
+        remedy=_be_root(host),
+    )
+
+
+def _be_root(host: Host) -> Remedy:
+    return remedy(
+        host,
+        flags=("--user=0",),
+        pod="securityContext.runAsUser: 0",
+        outside="Run as root (sudo otel-qtap ...), or grant capabilities: docs/capabilities.md.",
     )
 
 
@@ -38,42 +46,47 @@ def user_namespace(host: Host) -> Outcome:
         return ok("the host's")
     return fail(
         "a nested one: root here is no root to the kernel",
-        remedy="Run outside of it: no rootless container, no unshare --user, no user namespace remapping.",
+        detail="A rootless engine cannot help that: the container has to be started by root.",
+        remedy=remedy(
+            host,
+            flags=("--userns=host",),
+            pod="hostUsers: true",
+            outside="Run outside of it: no unshare --user, no user namespace remapping.",
+        ),
     )
 
 
 def capabilities(host: Host) -> Outcome:
     """The effective capabilities against what the agent uses."""
-    wanted = needs(kernel=host.kernel, attach=_attach(host), tracefs=_tracefs(host), root=_uid(host) == 0)
-    lacking = missing(wanted, effective_capabilities(host.proc / "self/status"))
+    held = effective_capabilities(host.proc / "self/status")
+    lacking = missing(_needs(host), held)
     if not lacking:
         return ok("all that the agent uses")
-    required = any(need.required for need in lacking)
-    names = ", ".join(dict.fromkeys(need.capabilities[0] for need in lacking))
-    detail = "\n".join(f"{' or '.join(need.capabilities)}: {need.purpose}" for need in lacking)
-    if required:
-        return fail(f"missing: {names}", detail=detail, remedy=_RUN_AS_ROOT)
-    return warn(f"missing: {names}", detail=detail, remedy=f"Grant them too, or: {_RUN_AS_ROOT}")
+    names = list(dict.fromkeys(need.capabilities[0] for need in lacking))
+    detail = "\n".join(dict.fromkeys(f"{' or '.join(need.capabilities)}: {need.purpose}" for need in lacking))
+    found = fail if any(need.required for need in lacking) else warn
+    return found(f"missing: {', '.join(names)}", detail=detail, remedy=_grant(host, names, lacking))
 
 
-def _tracefs(host: Host) -> Tracefs:
-    """Its state as far as capabilities go; one that is absent has a check of its own."""
-    return Tracefs.READABLE if (found := host.tracefs()[0]) is Tracefs.ABSENT else found
-
-
-def _attach(host: Host) -> str:
+def _needs(host: Host) -> Iterable[Need]:
     wanted = "auto" if isinstance(host.configuration, str) else host.settings.capture.attach
-    return attach_mode(wanted, host.kernel)
+    # A tracefs that is absent has a check of its own.
+    tracefs = Tracefs.READABLE if (found := host.tracefs()[0]) is Tracefs.ABSENT else found
+    return needs(
+        kernel=host.kernel, attach=attach_mode(wanted, host.kernel), tracefs=tracefs, root=host.uid == 0
+    )
 
 
-def _uid(host: Host) -> int:
-    """The effective user."""
-    return int(_status(host, "Uid").split()[1])
-
-
-def _status(host: Host, field: str) -> str:
-    for line in (host.proc / "self/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return value.strip()
-    raise ValueError(f"/proc/self/status has no {field}")
+def _grant(host: Host, names: list[str], lacking: Iterable[Need]) -> Remedy:
+    bounding = int(host.status("CapBnd"), 16)
+    if host.uid != 0 and not missing(lacking, bounding):
+        # The engine let the container have them, and gave them to root alone.
+        return _be_root(host)
+    ungranted = [name for name in names if not bounding & mask([name])]
+    return remedy(
+        host,
+        flags=capability_flags(ungranted or names),
+        pod="securityContext.capabilities.add: "
+        f"[{', '.join(name.removeprefix('CAP_') for name in ungranted or names)}]",
+        outside="Run as root (sudo otel-qtap ...), or grant them by name: docs/capabilities.md.",
+    )

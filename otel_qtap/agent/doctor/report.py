@@ -50,6 +50,11 @@ class Report:
         return next((s for s in (Status.FAIL, Status.WARN) if self.with_status(s)), Status.OK)
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """All that this container's engine should be told in addition, each once."""
+        return tuple(dict.fromkeys(flag for result in self.results for flag in result.outcome.flags))
+
+    @property
     def exit_code(self) -> int:
         """0 when the agent can run (warnings allowed); else that of the worst failure."""
         failed = {result.severity for result in self.with_status(Status.FAIL)}
@@ -72,7 +77,7 @@ class Report:
         return f"otel-qtap is not ready here ({names})."
 
     def as_json(self) -> dict[str, object]:
-        """A stable form: version, verdict, checks with id, status, summary, detail, remedy."""
+        """A stable form: version, verdict, checks with id, status, summary, detail, remedy, flags."""
         return {
             "version": SCHEMA_VERSION,
             "verdict": str(self.verdict),
@@ -83,7 +88,9 @@ class Report:
                     "summary": result.outcome.summary,
                     "detail": result.outcome.detail,
                     "remedy": result.outcome.remedy,
+                    "flags": list(result.outcome.flags),
                 }
                 for result in self.results
             ],
+            "flags": list(self.flags),
         }

@@ -21,7 +21,7 @@ def payloads(host: Host) -> Outcome:
     """The store of OTEL_QTAP_OBJECTS_URL: a directory is looked at, a bucket is written and read."""
     objects = host.settings.objects
     if path := objects_directory(objects.url):
-        return directory(path, "OTEL_QTAP_OBJECTS_URL")
+        return directory(host, path, "OTEL_QTAP_OBJECTS_URL")
     try:
         store = open_store(
             objects.url, sse=objects.sse, sse_kms_key_id=objects.sse_kms_key_id, tags=objects.tags

@@ -42,6 +42,7 @@ def test_the_old_capability_stands_for_those_that_were_split_from_it() -> None:
 
     assert lacking(wanted, "CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID") == set()
     assert used_by_loader(wanted, mask(["CAP_SYS_ADMIN"])) == {"CAP_SYS_ADMIN"}
+    assert used_by_supervisor(Stage.RUNNING, wanted, mask(["CAP_SYS_ADMIN"])) == set()
 
 
 def test_the_old_capability_is_given_up_where_the_new_ones_are_held() -> None:

@@ -73,7 +73,7 @@ def test_tracefs_that_it_cannot_mount(sysfs: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.startswith("fail On the host: mount -t tracefs")
+    assert done.stdout.startswith("fail As root: mount -t tracefs")
 
 
 @pytest.mark.bpf

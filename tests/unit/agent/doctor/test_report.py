@@ -4,7 +4,7 @@ import json
 import pytest
 
 from otel_qtap.agent.doctor import Outcome, Report, Result, Status
-from otel_qtap.agent.doctor.outcome import fail, ok, skip, warn
+from otel_qtap.agent.doctor.outcome import Remedy, fail, ok, skip, warn
 from otel_qtap.agent.doctor.report import Severity
 
 BAD = fail("broken", remedy="mend it")
@@ -41,11 +41,26 @@ def test_conclusion_names_what_decides() -> None:
 
 
 def test_json_form() -> None:
-    subject = report((Severity.DELIVERY, fail("broken", detail="a\nb", remedy="mend it")))
+    subject = report(
+        (Severity.DELIVERY, fail("broken", detail="a\nb", remedy=Remedy("mend it", ("--pid=host",))))
+    )
     assert json.loads(json.dumps(subject.as_json())) == {
         "version": 1,
         "verdict": "fail",
         "checks": [
-            {"id": "group.0", "status": "fail", "summary": "broken", "detail": "a\nb", "remedy": "mend it"}
+            {
+                "id": "group.0",
+                "status": "fail",
+                "summary": "broken",
+                "detail": "a\nb",
+                "remedy": "mend it",
+                "flags": ["--pid=host"],
+            }
         ],
+        "flags": ["--pid=host"],
     }
+
+
+def test_each_flag_is_told_once() -> None:
+    lacking = [fail("", remedy=Remedy("", flags)) for flags in (("--a", "--b"), ("--b", "--c"))]
+    assert report(*((Severity.DELIVERY, outcome) for outcome in lacking)).flags == ("--a", "--b", "--c")
