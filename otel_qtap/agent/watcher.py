@@ -6,13 +6,13 @@ import logging
 import resource
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.workloads import process_key
-from otel_qtap.capture.attach import Probes, Site
+from otel_qtap.capture.attach import Probes, Site, detach_together
 from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
@@ -21,7 +21,7 @@ from otel_qtap.conditions import Condition
 from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode
 from otel_qtap.discovery.libraries import LibraryPlan
 from otel_qtap.discovery.procfs import ProcessReader, matches
-from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult
+from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult, shown_path
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.errors import CaptureError
 from otel_qtap.model.identity import ProcessFacts, ProcessId
@@ -57,6 +57,8 @@ class _Probed:
 
     plan: LibraryPlan
     probes: Probes
+    name: str
+    """The path as its processes see it, and what it is."""
     unused_since: float | None = None
     """When it was first seen that nobody maps it any more (monotonic seconds)."""
 
@@ -291,11 +293,12 @@ class Watcher:
     def _attach(self, plan: LibraryPlan) -> None:
         if changed := self._probed.get(plan.identity):
             # Written to in place: its functions are elsewhere now, and the probes at their old places harm.
-            self._leave(changed[1])
+            self._leave([changed[1]])
+        name = f"{shown_path(plan.path)} ({plan.library} {plan.release})"
         for refusal in plan.refusals:
-            logger.debug("%s: %s is not probed: %s", plan.path, refusal.function, refusal.reason)
+            logger.debug("%s: %s is not probed: %s", name, refusal.function, refusal.reason)
         if not plan.sites:
-            logger.info("%s is not probed: %s", plan.path, "; ".join(r.reason for r in plan.refusals))
+            logger.info("%s is not probed: %s", name, "; ".join(r.reason for r in plan.refusals))
             return
         sites = [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
         if not self._has_room(sites):
@@ -314,10 +317,10 @@ class Watcher:
             self._scanner.forget(plan.identity)
             return
         if self._refused.pop(plan.path, None):
-            logger.info("%s can be probed now", plan.path, extra={"event_name": _REFUSED_EVENT})
-        self._probed.set(plan.identity, _Probed(plan, probes))
+            logger.info("%s can be probed now", name, extra={"event_name": _REFUSED_EVENT})
+        self._probed.set(plan.identity, _Probed(plan, probes, name))
         self._mark((plan.identity.inode, plan.identity.kernel_device), usable=True)
-        logger.info("probing %s (%s %s, %d sites)", plan.path, plan.library, plan.release, len(sites))
+        logger.info("probing %s, %d sites", name, len(sites))
 
     def _has_room(self, sites: list[Site]) -> bool:
         held = sum(probed.probes.descriptors for _, probed in self._probed)
@@ -364,26 +367,28 @@ class Watcher:
         A probe keeps its file, and the file system that it is on, for as long as it lives.
         """
         now = time.monotonic()
+        unused = []
         for identity, probed in self._probed:
             if identity in result.files or _is_still_there(probed.plan):
                 probed.unused_since = None
                 continue
             probed.unused_since = probed.unused_since or now
             if now - probed.unused_since >= self._grace_seconds:
-                self._leave(probed)
-                self._scanner.forget(identity)
+                unused.append(probed)
+        self._leave(unused)
+        for probed in unused:
+            self._scanner.forget(probed.plan.identity)
 
-    def _leave(self, probed: _Probed) -> None:
-        plan = probed.plan
-        self._probed.remove(plan.identity)
-        probed.probes.detach()
-        logger.info("no longer probing %s (%s %s)", plan.path, plan.library, plan.release)
+    def _leave(self, left: Sequence[_Probed]) -> None:
+        detach_together(probed.probes for probed in left)
+        for probed in left:
+            self._probed.remove(probed.plan.identity)
+            logger.info("no longer probing %s", probed.name)
 
     def detach(self) -> None:
         """Close all probes; the last process that holds them detaches."""
-        for identity, probed in self._probed:
-            self._probed.remove(identity)
-            probed.probes.detach()
+        detach_together(probed.probes for _, probed in self._probed)
+        self._probed = InodeMap()
 
 
 def _is_still_there(plan: LibraryPlan) -> bool:

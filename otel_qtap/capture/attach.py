@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,9 @@ SYSCALLS = {
     "qtap_sys_enter_io": ("read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg"),
 }
 """Tracepoints of each program. Of those about sockets one set is loaded: bpf/socket.c says which and why."""
+
+
+_DETACHING_THREADS = 32
 
 
 class Site(NamedTuple):
@@ -199,6 +203,22 @@ class Probes:
     def detach(self) -> None:
         """Detach, entries before returns. 50 ms by multi links, 100 ms a site by perf events."""
         _close(self._held)
+
+
+def detach_together(held: Iterable[Probes]) -> None:
+    """Detach from many files at once: each time the kernel waits for all processors, and waits are shared."""
+    waiting = list(held)
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                waiting.pop().detach()
+
+    threads = [threading.Thread(target=work) for _ in range(min(len(waiting), _DETACHING_THREADS))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _close(descriptors: list[int]) -> None:

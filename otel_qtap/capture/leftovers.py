@@ -28,6 +28,15 @@ _PLACES = {
     "connections_by_io": _Place(8, in_value=True),
 }
 """bpf/include/qtap_maps.h."""
+OF_PROCESSES = tuple(_PLACES)
+"""Names of the maps whose elements belong to a process each."""
+
+
+def process_of(name: str, key: bytes, value: bytes) -> int:
+    """The process that an element of a map of ``OF_PROCESSES`` belongs to."""
+    place = _PLACES[name]
+    (process,) = _PROCESS_ID.unpack_from(value if place.in_value else key, place.offset)
+    return int(process)
 
 
 def remove_ended(session: KernelSession, is_running: Callable[[int], bool]) -> int:
@@ -37,10 +46,10 @@ def remove_ended(session: KernelSession, is_running: Callable[[int], bool]) -> i
     """
     running: dict[int, bool] = {}
     removed = 0
-    for name, place in _PLACES.items():
+    for name in OF_PROCESSES:
         map_fd = session.maps[name]
         for key, value in map_items(map_fd):
-            (process,) = _PROCESS_ID.unpack_from(value if place.in_value else key, place.offset)
+            process = process_of(name, key, value)
             if process not in running:
                 running[process] = is_running(process)
             if not running[process]:

@@ -2,7 +2,9 @@
 """Which library files there are to attach to: on disk ahead of need, and mapped by processes."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.inodes import InodeMap, identify
@@ -151,6 +153,15 @@ class LibraryScanner:
             return None, False
         self._known.set(plan.identity, bool(plan.sites))
         return plan, bool(plan.sites)
+
+
+def shown_path(path: str) -> str:
+    """The path as users know it, instead of our way to it through /proc and through links."""
+    found = Path(path)
+    if "/map_files/" in path:
+        with suppress(OSError):
+            return str(found.readlink())
+    return str(found.resolve())
 
 
 def process_ids(proc: str = "/proc") -> list[int]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import procfs
 from tests.support.agent import AgentProcess, running_agent
 from tests.support.collector import Collector, running_collector
 from tests.support.exchanges import assert_one_span_for_each
-from tests.support.kernel_objects import probed_files
+from tests.support.kernel_objects import descriptors, held_for, marked_inodes, probed_files
 from tests.support.namespaces import ContainerHost, container_host, library_of
-from tests.support.nginx import Nginx
+from tests.support.nginx import Nginx, running_nginx
 from tests.support.otlp_records import Span
 from tests.support.overlays import mounted_overlay
 from tests.support.pki import Pki
@@ -189,3 +190,69 @@ def test_an_agent_that_sees_no_file_of_the_host_but_by_its_processes_captures_th
         agent.stop()
     keys = ["hidden-early", "hidden-late"]
     assert_one_span_for_each(client_spans(own_collector, nginx, "hidden-", 2), keys)
+
+
+ROUNDS, STARTS = 5, 100
+
+
+def storm(host: ContainerHost, lasting: Path, round_: int) -> list[str]:
+    """Start many containers at once, of a lasting image and of one that goes; end them in every way.
+
+    The keys of the exchanges that containers of the lasting image made.
+    """
+    passing = host.image(f"passing-{round_}")
+    started = [host.start(passing if number % 3 == 0 else lasting) for number in range(STARTS)]
+    keys = []
+    for number, container in enumerate(started):
+        if number % 4 == 0:
+            container.kill()  # somewhere between its start and its handshake
+            continue
+        container.wait_connected()
+        if number % 4 == 1:
+            container.kill()
+            continue
+        key = f"{'passing' if number % 3 == 0 else 'storm'}-{round_}-{number}"
+        container.get(f"/sized/16/{key}")
+        if key.startswith("storm"):
+            keys.append(key)
+        if number % 4 == 2:
+            container.kill()
+        else:
+            container.stop()
+    shutil.rmtree(passing)
+    return keys
+
+
+def test_storms_of_starts_and_stops_lose_nothing_and_leave_nothing(
+    tmp_path: Path, own_collector: Collector, pki: Pki
+) -> None:
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": own_collector.http_endpoint, **RESCAN}
+    with running_agent(tmp_path / "agent", settings) as agent:
+        pids = agent.pids
+        with running_nginx(tmp_path / "nginx", pki) as nginx:
+            nginx.add_sized(16)
+            with container_host(tmp_path / "layers", pki, nginx.port) as host:
+                lasting = host.image("lasting")
+                (first,) = host.start_many(lasting, 1)
+                wait_probed(agent, lasting)
+                first.get("/sized/16/storm-first")
+                client_spans(own_collector, nginx, "storm-", 1)
+                before = {pid: descriptors(pid) for pid in pids}
+                keys = [key for round_ in range(ROUNDS) for key in storm(host, lasting, round_)]
+                first.stop()
+                told = client_spans(own_collector, nginx, "storm-", len(keys) + 1)
+                assert_one_span_for_each(told, ["storm-first", *keys])
+                inodes = {library_of(lasting).stat().st_ino}
+                ended = {*host.pids, nginx.pid, *procfs.descendants(nginx.pid)}
+        ended -= {pid for pid in ended if procfs.is_alive(pid)}  # somebody else has their number
+
+        def nothing_left() -> bool:
+            probed = [path for path in probed_files(agent.pid) if path.startswith("/opt/")]
+            kept = held_for(agent.pid, ended), inodes & marked_inodes(agent.pid)
+            open_now = {pid: descriptors(pid) for pid in pids}
+            return not probed and not any(kept) and all(open_now[pid] <= before[pid] for pid in pids)
+
+        assert len(ended) > ROUNDS * STARTS
+        eventually(nothing_left, "nothing is left of them", seconds=30, pause=0.2)
+        assert agent.pids == pids
+        agent.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.capture import syscalls
+from otel_qtap.capture.leftovers import OF_PROCESSES, process_of
 
 _PIDFD_GETFD = 438
 _HASH, _LRU_HASH = 1, 9
@@ -34,18 +35,30 @@ def descriptors(pid: int) -> int:
     return len(_descriptions(pid))
 
 
-def map_keys(pid: int) -> dict[str, set[bytes]]:
-    """Keys in each hash map of a process, by the name that the kernel keeps (15 characters)."""
+def map_items(pid: int) -> dict[str, list[tuple[bytes, bytes]]]:
+    """Keys and values in each hash map of a process, by the name that the kernel keeps (15 characters)."""
     found = {}
     for descriptor, text in _descriptions(pid).items():
         kind = re.search(r"^map_type:\s*(\d+)", text, re.MULTILINE)
         if kind and int(kind[1]) in (_HASH, _LRU_HASH):
             ours = _borrow(pid, descriptor)
             try:
-                found[_name(ours)] = {key for key, _ in syscalls.map_items(ours)}
+                found[_name(ours)] = list(syscalls.map_items(ours))
             finally:
                 os.close(ours)
     return found
+
+
+def held_for(pid: int, processes: set[int]) -> list[tuple[str, int]]:
+    """Elements in the maps of ``pid`` that belong to one of these processes: (map, process)."""
+    items = map_items(pid)
+    owners = [(name, process_of(name, *item)) for name in OF_PROCESSES for item in items[name[:15]]]
+    return [(name, process) for name, process in owners if process in processes]
+
+
+def marked_inodes(pid: int) -> set[int]:
+    """Inode numbers of the files that the maps of a process speak of."""
+    return {int.from_bytes(key[:8], "little") for key, _ in map_items(pid)["known_files"]}
 
 
 def _descriptions(pid: int) -> dict[int, str]:

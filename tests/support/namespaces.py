@@ -68,7 +68,7 @@ class ContainerHost:
     _client: Path
     _ca: Path
     _started: int = 0
-    _running: list[Container] = field(default_factory=list)
+    _containers: list[Container] = field(default_factory=list)
 
     def image(self, name: str) -> Path:
         """Make an image, with its libraries in the directory ``/opt/NAME``, by which they are known."""
@@ -101,8 +101,8 @@ class ContainerHost:
             text=True,
             env={"LD_LIBRARY_PATH": home, "PATH": os.environ["PATH"]},
         )
-        self._running.append(Container(process))
-        return self._running[-1]
+        self._containers.append(Container(process))
+        return self._containers[-1]
 
     def start_many(self, image: Path, count: int) -> list[Container]:
         """Start so many, and wait until all of them are connected."""
@@ -111,10 +111,14 @@ class ContainerHost:
             container.wait_connected()
         return containers
 
+    @property
+    def pids(self) -> list[int]:
+        """Processes of all containers so far, ended ones included."""
+        return [container.pid for container in self._containers]
+
     def end_all(self) -> None:
         """End what still runs."""
-        while self._running:
-            container = self._running.pop()
+        for container in self._containers:
             if container.process.poll() is None:
                 container.kill()
 

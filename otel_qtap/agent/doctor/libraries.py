@@ -3,15 +3,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
 
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, ok, warn
 from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import LibraryPlan, SiteKind
-from otel_qtap.discovery.scan import LibraryScanner
+from otel_qtap.discovery.scan import LibraryScanner, shown_path
 from otel_qtap.settings.model import Capture
 
 
@@ -85,13 +83,4 @@ def _describe(plan: LibraryPlan) -> str:
     )
     if not plan.sites:
         reasons = (f"\n  {refusal.function}: {refusal.reason}" for refusal in plan.refusals)
-    return f"{_shown_path(plan.path)}{release}: {sites}{''.join(reasons)}"
-
-
-def _shown_path(path: str) -> str:
-    """The path as users know it, instead of our way to it through /proc and through links."""
-    found = Path(path)
-    if "/map_files/" in path:
-        with suppress(OSError):
-            return str(found.readlink())
-    return str(found.resolve())
+    return f"{shown_path(plan.path)}{release}: {sites}{''.join(reasons)}"

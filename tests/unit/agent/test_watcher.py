@@ -19,7 +19,7 @@ from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.capture.syscalls import map_delete, map_update
+from otel_qtap.capture.syscalls import map_delete, map_items, map_update
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.scan import LibraryScanner
@@ -30,6 +30,7 @@ from otel_qtap.settings import load_settings
 
 pytestmark = pytest.mark.bpf
 
+OTHER, LIBRARY = 2, 3
 LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
 MAPPER = """
 import mmap, sys
@@ -118,7 +119,13 @@ class Judge(InstrumentationJudge):
 class Met:
     """A watcher, and what it told of processes."""
 
-    def __init__(self, session: KernelSession, proc: str, selectors: Selectors | None = None) -> None:
+    def __init__(
+        self,
+        session: KernelSession,
+        proc: str,
+        selectors: Selectors | None = None,
+        grace_seconds: float = 0.0,
+    ) -> None:
         self.processes: list[tuple[ProcessFacts, bool]] = []
         self.judge = Judge()
         self.watcher = Watcher(
@@ -128,6 +135,7 @@ class Met:
             selectors=selectors or Selectors.parse("", ""),
             on_process=lambda facts, allowed: self.processes.append((facts, allowed)),
             instrumented=self.judge,
+            grace_seconds=grace_seconds,
         )
 
     @property
@@ -139,13 +147,16 @@ class Met:
 def meet(kernel_session: KernelSession) -> Iterator[Callable[..., Met]]:
     made: list[Met] = []
 
-    def new(proc: str, selectors: Selectors | None = None) -> Met:
-        made.append(Met(kernel_session, proc, selectors))
+    def new(proc: str, selectors: Selectors | None = None, grace_seconds: float = 0.0) -> Met:
+        made.append(Met(kernel_session, proc, selectors, grace_seconds))
         return made[-1]
 
     yield new
     for met in made:
         met.watcher.detach()
+    for name in ("known_files", "excluded_processes"):
+        for key, _ in map_items(kernel_session.maps[name]):
+            map_delete(kernel_session.maps[name], key)
 
 
 def test_at_start_what_is_mapped_is_probed_and_its_processes_are_told(
@@ -315,6 +326,110 @@ def test_a_file_that_comes_back_is_probed_again(
     met.watcher.notice(second.notice(Kind.FILE_MAPPED, library))
     assert met.watcher.files == 1
     second.end()
+
+
+def test_a_file_keeps_its_probes_for_a_while_after_its_last_process(
+    meet: Callable[..., Met], library: Path, proc: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("otel_qtap.agent.watcher.time.monotonic", lambda: now[0])
+    first = Mapper(library)
+    met = meet(proc(first.pid), grace_seconds=10)
+    met.watcher.start([])
+    first.end()
+    proc()
+    met.watcher.rescan()
+    now[0] += 9
+    second = Mapper(library)
+    proc(second.pid)
+    met.watcher.notice(second.notice(Kind.FILE_MAPPED, library))
+    second.end()
+    proc()
+    now[0] += 9
+    met.watcher.rescan()
+    assert met.watcher.files == 1, "in use meanwhile"
+
+    now[0] += 10
+    met.watcher.rescan()
+    assert met.watcher.files == 0
+    assert links() == 0
+
+
+def marks(session: KernelSession) -> list[tuple[int, int]]:
+    """Inodes and kinds of all files that the kernel side knows."""
+    return [
+        (struct.unpack_from("<Q", key)[0], struct.unpack_from("<I", value)[0])
+        for key, value in map_items(session.maps["known_files"])
+    ]
+
+
+def test_the_kernel_knows_the_files_that_are_in_use_and_no_others(
+    meet: Callable[..., Met],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    kernel_session: KernelSession,
+) -> None:
+    namesake = library.with_name("libssl3.so")
+    namesake.write_bytes(Path("/usr/lib/x86_64-linux-gnu/libcrypto.so.3").read_bytes())
+    other = Mapper(namesake)
+    met = meet(proc(mapper.pid, other.pid))
+    met.watcher.start([])
+    inode = library.stat().st_ino
+    assert sorted(marks(kernel_session)) == sorted([(inode, LIBRARY), (namesake.stat().st_ino, OTHER)])
+
+    # Each mount of a container shows the file on another device.
+    notice = mapper.notice(Kind.FILE_MAPPED, library)
+    for device in range(2, 5):
+        met.watcher.notice(notice._replace(device=device))
+    assert marks(kernel_session).count((inode, LIBRARY)) == 4
+    met.watcher.rescan()
+    assert marks(kernel_session).count((inode, LIBRARY)) == 1
+    for process in (mapper, other):
+        process.end()
+    met.watcher.rescan()
+    assert marks(kernel_session) == []
+
+
+def test_a_library_that_only_has_the_name_makes_no_tls_process(
+    meet: Callable[..., Met], library: Path, proc: Callable[..., str]
+) -> None:
+    library.write_bytes(Path("/usr/lib/x86_64-linux-gnu/libcrypto.so.3").read_bytes())
+    mapper = Mapper(library)
+    met = meet(proc(mapper.pid))
+    met.watcher.notice(mapper.notice(Kind.FILE_MAPPED, library))
+    mapper.end()
+
+    assert (met.watcher.files, met.pids, met.watcher.wants_attention) == (0, [], False)
+
+
+def test_a_file_that_was_written_to_in_place_gets_fresh_probes(
+    meet: Callable[..., Met], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid))
+    met.watcher.start([])
+    with library.open("ab") as file:
+        file.write(b"\0")
+    met.watcher.rescan()
+    assert (met.watcher.files, links()) == (1, 2)
+
+    library.write_bytes(Path("/usr/lib/x86_64-linux-gnu/libcrypto.so.3").read_bytes())
+    met.watcher.rescan()
+    assert (met.watcher.files, links()) == (0, 0), "it is no TLS library any more"
+
+
+def test_what_ended_processes_left_in_the_kernel_is_removed(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    met = meet(proc())
+    met.watcher.exclude(mapper.pid)
+    met.watcher.rescan()
+    excluded = kernel_session.maps["excluded_processes"]
+    assert [key for key, _ in map_items(excluded)] == [struct.pack("<I", mapper.pid)]
+
+    mapper.end()
+    met.watcher.rescan()
+    assert list(map_items(excluded)) == []
 
 
 def test_what_is_on_disk_stays_probed_with_no_process_to_map_it(

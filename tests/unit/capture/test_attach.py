@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_qtap.capture.attach import Probes, Site, Tracepoints, tracing_directory
+from otel_qtap.capture.attach import Probes, Site, Tracepoints, detach_together, tracing_directory
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import LibraryPlan
@@ -87,6 +87,20 @@ def test_a_library_without_returns_to_probe_is_attached_to(
 
     assert probes.descriptors == 1
     probes.detach()
+
+
+@both_ways
+def test_many_files_are_detached_from_together(
+    kernel_session: KernelSession, plan: LibraryPlan, tmp_path: Path
+) -> None:
+    before = descriptors()
+    copies = [shutil.copy(LIBSSL, tmp_path / f"copy-{number}") for number in range(3)]
+    held = [Probes(kernel_session, str(copy), sites(plan)) for copy in copies]
+    detach_together(held)
+
+    assert descriptors() == before
+    assert [probes.descriptors for probes in held] == [0, 0, 0]
+    detach_together([])
 
 
 def test_tracepoints_are_attached_and_detached(kernel_session: KernelSession) -> None:

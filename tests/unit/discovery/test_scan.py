@@ -11,7 +11,7 @@ import pytest
 
 from otel_qtap.discovery.inodes import is_same_inode
 from otel_qtap.discovery.libraries import LibraryLocator
-from otel_qtap.discovery.scan import LibraryScanner, process_ids
+from otel_qtap.discovery.scan import LibraryScanner, process_ids, shown_path
 from tests.support.overlays import mount_overlay, scratch_file_system
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="map_files and mounts need root")
@@ -161,6 +161,14 @@ def test_a_file_in_another_mount_namespace_is_reached_through_the_process(librar
     assert not (hidden / "libssl.so.3").exists()
     plans = scanner.mapped_by(pid).plans
     assert [bool(plan.sites) for plan in plans] == [True]
+
+
+def test_a_path_is_shown_as_users_know_it(library, scanner, start, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(library)
+    assert shown_path(str(link)) == str(library)
+    (plan,) = scanner.mapped_by(start(library)).plans
+    assert shown_path(plan.path) == str(library)
 
 
 @pytest.fixture
