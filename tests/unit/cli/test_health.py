@@ -3,13 +3,17 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from otel_qtap.agent.health import HealthServer, listen
 from otel_qtap.cli.main import main
 from otel_qtap.conditions import State
+from tests.support.pki import Pki
 from tests.support.ports import free_port
+from tests.support.viewer import running_viewer
 
 
 class Agent:
@@ -66,7 +70,7 @@ def test_silence_is_unhealthy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     port = free_port()
     monkeypatch.setenv("OTEL_QTAP_HEALTH_ADDRESS", f"127.0.0.1:{port}")
     assert main(["health"]) == 1
-    assert f"no agent answers at 127.0.0.1:{port}: Connection refused" in capsys.readouterr().err
+    assert f"nobody answers at 127.0.0.1:{port}: Connection refused" in capsys.readouterr().err
 
 
 def test_port_that_nobody_can_know_is_refused(
@@ -75,3 +79,17 @@ def test_port_that_nobody_can_know_is_refused(
     monkeypatch.setenv("OTEL_QTAP_HEALTH_ADDRESS", "127.0.0.1:0")
     assert main(["health"]) == 2
     assert "port 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_viewer_is_asked_at_its_own_address(tls: bool, pki: Pki, tmp_path: Path, monkeypatch) -> None:
+    settings = {"OTEL_QTAP_OBJECTS_URL": f"file://{tmp_path}", "OTEL_QTAP_SERVE_TOKEN": "0123456789abcdef"}
+    if tls:
+        settings["OTEL_QTAP_SERVE_TLS_CERTIFICATE"] = str(pki.server.certificate)
+        settings["OTEL_QTAP_SERVE_TLS_KEY"] = str(pki.server.key)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with running_viewer(tmp_path / "viewer", settings) as viewer:
+        monkeypatch.setenv("OTEL_QTAP_SERVE_ADDRESS", urlsplit(viewer.url).netloc)
+        assert main(["health", "--viewer"]) == 0
+    assert main(["health", "--viewer"]) == 1
