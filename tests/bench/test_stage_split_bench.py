@@ -41,7 +41,7 @@ def test_time_by_room(tmp_path: Path, nginx: Nginx, figures: Figures) -> None:
     recorder = AgentProcess(tmp_path / "recorder", settings, command=("record", str(recording)))
     try:
         recorder.start()
-        recorder.wait_for_log("capturing")
+        recorder.wait_for_log("capturing: ")
         sent = start_load(nginx.port, tmp_path / "sent", rate=2000, seconds=5).finish().sent
         recorder.stop()
     finally:

@@ -107,7 +107,7 @@ def test_unreachable_bucket_turns_readiness_false_and_segments_wait(
     agent = AgentProcess(tmp_path / "agent", settings)
     try:
         agent.start()
-        agent.wait_for_log("capturing")
+        agent.wait_for_log("capturing: ")
         body = request("curl", "GET", f"{nginx.url}/hello", pki.ca).body
         span = collector.wait_for_port(nginx.port, 2, seconds=30)[-1]
         eventually(lambda: not agent.is_ready(), "readiness is false", seconds=30)

@@ -33,7 +33,7 @@ def test_replayed_recording_gives_the_same_spans_and_payloads(
     recorder = AgentProcess(tmp_path / "recorder", {}, command=("record", str(recording)))
     try:
         recorder.start()
-        recorder.wait_for_log("capturing")
+        recorder.wait_for_log("capturing: ")
         for number in range(5):
             body = self_describing(f"r{number}", 20_000)
             request("curl", "POST", f"{cpython_server.url}/echo/r{number}", pki.ca, body=body)
@@ -63,7 +63,7 @@ def test_recording_holds_plaintext_so_only_its_owner_may_read_it(tmp_path: Path)
     agent = AgentProcess(tmp_path / "agent", {}, command=("record", str(recording)))
     try:
         agent.start()
-        agent.wait_for_log("capturing")
+        agent.wait_for_log("capturing: ")
         agent.stop()
     finally:
         agent.kill()
