@@ -25,6 +25,12 @@ def interpreter() -> Path:
     return cached_build("instrumented-python", version, _build) / "bin" / "python"
 
 
+def site_packages() -> Path:
+    """Where its packages are."""
+    (found,) = (interpreter().parents[1] / "lib").glob("python*/site-packages")
+    return found
+
+
 def _build(directory: Path) -> None:
     run_build_step(sys.executable, "-m", "venv", str(directory), cwd=directory)
     python = str(directory / "bin" / "python")
