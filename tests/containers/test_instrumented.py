@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A container whose Python is instrumented as the Kubernetes operator does it, and what else runs in there."""
+"""A container that is instrumented as the Kubernetes operator does it, and what else runs in there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
