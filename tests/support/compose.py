@@ -12,6 +12,7 @@ from typing import Any
 from tests.support.cache import cached_build, fingerprint, run_build_step
 
 _SOURCE = Path(__file__).parent / "programs" / "compose_model"
+_EXAMPLE = Path(__file__).parents[2] / "docker" / "example.env"
 
 
 class ComposeError(Exception):
@@ -32,6 +33,13 @@ def compose_model(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
         raise ComposeError(done.stderr.strip())
     model: dict[str, Any] = json.loads(done.stdout)
     return model
+
+
+def example_environment() -> dict[str, str]:
+    """docker/example.env, its empty secrets filled in."""
+    lines = [line for line in _EXAMPLE.read_text().splitlines() if "=" in line]
+    pairs = dict(line.split("=", 1) for line in lines)
+    return {name: value or "s3cret-of-some-length" for name, value in pairs.items()}
 
 
 def _binary() -> Path:
