@@ -21,17 +21,29 @@ _WEB_PORTS = frozenset({80, 443})
 
 _PYTHON_PATH = "opentelemetry/instrumentation/auto_instrumentation"
 _JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
-_JAVA_AGENT = re.compile(r"-javaagent:\S*(?:opentelemetry|otel)", re.IGNORECASE)
-_NODE_LOAD = re.compile(
-    r"(?:^|\s)(?:-r|--require|--import|--loader|--experimental-loader)[\s=]+\S*(?:opentelemetry|otel)",
-    re.IGNORECASE,
-)
-_RUBY_LOAD = re.compile(r"(?:^|\s)-r\s*\S*opentelemetry")
+_OTEL = re.compile(r"opentelemetry|(?<![a-z])otel(?![a-z])", re.IGNORECASE)
+_JAVA_AGENT = "-javaagent:"
+_NODE_LOAD = ("-r", "--require", "--import", "--loader", "--experimental-loader")
+_RUBY_LOAD = ("-r",)
 _DOTNET_PROFILER = "{918728DD-259F-4A6A-AC2B-B85E1B658318}"
 """Class id of OpenTelemetry's automatic instrumentation for .NET."""
 _DOTNET_HOOK = "OpenTelemetry.AutoInstrumentation"
 _NO_EXPORT = frozenset({"none", "console", "logging", "logging-otlp"})
 _TRUE = frozenset({"true", "1"})
+_VARIABLES = frozenset(
+    name.encode()
+    for name in (
+        *("OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"),
+        *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        *("PYTHONPATH", "NODE_OPTIONS", "RUBYOPT", *_JAVA_OPTIONS, "OTEL_JAVAAGENT_ENABLED"),
+        *(
+            "CORECLR_ENABLE_PROFILING",
+            "CORECLR_PROFILER",
+            "DOTNET_STARTUP_HOOKS",
+            "OTEL_PHP_AUTOLOAD_ENABLED",
+        ),
+    )
+)
 _MAX_ENVIRONMENT = 1 << 20
 _MAX_MAPS = 32 << 20
 
@@ -80,9 +92,8 @@ def _is_off(environment: Mapping[str, str]) -> bool:
     """Whether the process's own settings say that it exports no spans."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return True
-    exporters = {name.strip().lower() for name in environment.get("OTEL_TRACES_EXPORTER", "").split(",")} - {
-        ""
-    }
+    named = {name.strip().lower() for name in environment.get("OTEL_TRACES_EXPORTER", "").split(",")}
+    exporters = named - {""}
     return bool(exporters) and exporters <= _NO_EXPORT
 
 
@@ -106,14 +117,16 @@ def _java(process: _Process) -> str:
     environment = process.environment
     if environment.get("OTEL_JAVAAGENT_ENABLED", "").strip().lower() == "false":
         return ""
-    options = [*(environment.get(name, "") for name in _JAVA_OPTIONS), *process.command_line]
-    told = any(_JAVA_AGENT.search(option) for option in options)
+    options = [*process.command_line]
+    for name in _JAVA_OPTIONS:
+        options += environment.get(name, "").split()
+    told = any(option.startswith(_JAVA_AGENT) and _names_otel(option) for option in options)
     return "java_agent" if told and (process.runs("java") or process.maps("libjvm.so")) else ""
 
 
 def _node(process: _Process) -> str:
-    options = (process.environment.get("NODE_OPTIONS", ""), " ".join(process.command_line[1:]))
-    told = any(_NODE_LOAD.search(option) for option in options)
+    options = [*process.environment.get("NODE_OPTIONS", "").split(), *process.command_line[1:]]
+    told = any(map(_names_otel, _loaded(options, _NODE_LOAD)))
     return "node_options" if told and process.runs("node") else ""
 
 
@@ -129,13 +142,32 @@ def _dotnet(process: _Process) -> str:
 
 
 def _ruby(process: _Process) -> str:
-    told = _RUBY_LOAD.search(process.environment.get("RUBYOPT", ""))
+    told = any(map(_names_otel, _loaded(process.environment.get("RUBYOPT", "").split(), _RUBY_LOAD)))
     return "ruby_options" if told and (process.runs("ruby") or process.maps("libruby")) else ""
 
 
 def _php(process: _Process) -> str:
     told = process.environment.get("OTEL_PHP_AUTOLOAD_ENABLED", "").strip().lower() in _TRUE
     return "php_autoload" if told and (process.runs("php") or process.maps("libphp")) else ""
+
+
+def _names_otel(text: str) -> bool:
+    return _OTEL.search(text) is not None
+
+
+def _loaded(options: Sequence[str], switches: Sequence[str]) -> Iterator[str]:
+    """What the options load: the word after a switch, or behind it with or without ``=``.
+
+    By words, not by a pattern: observed processes choose these texts, and a megabyte of them must not
+    take more than a look at each.
+    """
+    for position, option in enumerate(options):
+        if option in switches:
+            yield from options[position + 1 : position + 2]
+        elif option.startswith(tuple(f"{switch}=" for switch in switches)):
+            yield option.partition("=")[2]
+        elif option.startswith("-r"):
+            yield option[2:]
 
 
 def _ports(environment: Mapping[str, str]) -> frozenset[int]:
@@ -168,12 +200,12 @@ class InstrumentationReader:
 
 
 def _variables(environment: bytes) -> dict[str, str]:
-    """The first of each name counts, as for getenv(3)."""
+    """The variables that matter; the first of each name counts, as for getenv(3)."""
     variables: dict[str, str] = {}
     for entry in environment.split(b"\0"):
         name, found, value = entry.partition(b"=")
-        if found:
-            variables.setdefault(name.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
+        if found and name in _VARIABLES:
+            variables.setdefault(name.decode(), value.decode("utf-8", "replace"))
     return variables
 
 

@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.support.agent import AgentProcess, payload_get
+from tests.support.agent import AgentProcess, payload_get, running_agent
 from tests.support.clients import request
 from tests.support.collector import Collector, running_collector
 from tests.support.counted import counted_spans, edges
@@ -260,3 +261,25 @@ def test_sdk_set_up_in_code_is_found_by_what_it_sends(
         assert shop.agent.metric("qtap_exchange_otlp_total") > left_out
     everything = shop.collector.telemetry().spans
     assert not [s for s in everything if "/v1/traces" in str(s.attributes.get("url.full", ""))]
+
+
+def test_the_user_has_the_last_word(tmp_path: Path, shop: Shop) -> None:
+    settings = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": shop.collector.http_endpoint,
+        "OTEL_QTAP_TRACE_UNINSTRUMENTED": f"service={shop.called}",
+        "OTEL_QTAP_TRACE_CAPTURE_SPAN": "none",
+        "OTEL_QTAP_CAPTURE_INCLUDE": f"service={shop.called},service={shop.caller}",
+    }
+    sent = bodies()
+    with running_agent(tmp_path, settings) as agent, shop.server(instrumented=True) as server:
+        shop.call(server, sent, instrumented=True)
+        agent.stop()
+        of_agent = agent.objects.as_uri()
+        shop.settle(server=2 * EXCHANGES)
+
+    own = [span for span in shop.spans("server") if of_agent in str(span.attributes.get("qtap.payload.uri"))]
+    assert_payloads(agent, own, sent)
+    events = [event for event in shop.captured("client") if of_agent in event.attributes["qtap.payload.uri"]]
+    assert_payloads(agent, events, sent)
+    shown = [span for span in shop.spans("internal") if of_agent in span.attributes["qtap.payload.uri"]]
+    assert shown == []

@@ -4,6 +4,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,16 @@ INSTRUMENTED = {
         ),
         "node_options",
     ),
+    "Node -r, joined": (
+        Sample("/usr/bin/node", {"NODE_OPTIONS": "-r@opentelemetry/auto-instrumentations-node/register"}),
+        "node_options",
+    ),
+    "Node program with a loader": (
+        Sample(
+            "/usr/bin/node", {}, ("node", "--experimental-loader", "@opentelemetry/instrumentation/hook.mjs")
+        ),
+        "node_options",
+    ),
     ".NET": (NET, "dotnet_profiler"),
     "operator, .NET, an executable of its own": (
         Sample(
@@ -168,6 +179,9 @@ NOT_SEEN = {
     "curl, child of an instrumented .NET": Sample("/usr/bin/curl", DOTNET, ("curl", "https://a")),
     "another Java agent": Sample(
         "/usr/bin/java", {"JAVA_TOOL_OPTIONS": "-javaagent:/opt/newrelic.jar"}, (), ("libjvm.so",)
+    ),
+    "another Java agent, of a hotel": Sample(
+        "/usr/bin/java", {"JAVA_TOOL_OPTIONS": "-javaagent:/srv/hotel/otella/newrelic.jar"}
     ),
     "another .NET profiler": Sample(
         "/usr/bin/dotnet",
@@ -276,6 +290,23 @@ def test_mapped_files_of_a_made_up_process(tmp_path: Path) -> None:
 def test_a_process_that_is_gone(tmp_path: Path) -> None:
     facts = ProcessFacts(process=ProcessId(os.getpid(), 1))
     assert InstrumentationReader(str(tmp_path)).read(facts) == ("", STANDARD_PORTS)
+
+
+@pytest.mark.parametrize(
+    ("executable", "name", "text"),
+    [
+        ("/usr/bin/java", "JAVA_TOOL_OPTIONS", "-javaagent:"),
+        ("/usr/bin/node", "NODE_OPTIONS", "-r="),
+        ("/usr/bin/node", "NODE_OPTIONS", "--require =="),
+        ("/usr/bin/ruby", "RUBYOPT", "-r "),
+        ("/usr/bin/python3", "PYTHONPATH", ":/"),
+    ],
+)
+def test_a_hostile_process_cannot_make_it_take_long(executable: str, name: str, text: str) -> None:
+    hostile = {name: text * (1 << 20 >> len(text).bit_length() - 1)}
+    began = time.process_time()
+    assert instrumentation(hostile, (), executable, tuple).evidence == ""
+    assert time.process_time() - began < 2, "a megabyte is looked through once"
 
 
 NAMES = sorted({name for sample, _ in INSTRUMENTED.values() for name in sample.environment} | set(EXPORT))
