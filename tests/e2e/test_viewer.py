@@ -3,13 +3,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
 from tests.support.agent import AgentProcess, running_agent
 from tests.support.clients import request
-from tests.support.collector import Collector
+from tests.support.collector import Collector, running_collector
+from tests.support.nginx import Nginx
 from tests.support.pki import Pki
 from tests.support.s3server import S3Server, running_s3_server
 from tests.support.stored import parse_reference, wait_for_reference
@@ -25,15 +26,17 @@ AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def captured(
-    collector: Collector, server: TlsServer, pki: Pki, name: str
+    collector: Collector, server: TlsServer, pki: Pki, name: str, store: str
 ) -> tuple[str, Mapping[str, str], bytes]:
-    """Makes one request; its body's reference, its span's ids, its body."""
+    """Makes one request; the reference into this store, its span's ids, its body."""
     body = f'{{"marked":"{name}"}}'.encode()
     headers = ["Content-Type: application/json"]
     request("curl", "POST", f"{server.url}/echo/{name}", pki.ca, body=body, headers=headers)
 
     def chosen(span) -> bool:
-        return span.kind == "client" and str(span.attributes.get("url.full", "")).endswith(f"/echo/{name}")
+        url = str(span.attributes.get("url.full", ""))
+        # The module's agent sees it too, and stores elsewhere.
+        return url.endswith(f"/echo/{name}") and span.body_reference("request").startswith(store)
 
     (span,) = collector.wait_for_spans(1, chosen, seconds=30)
     return span.body_reference("request"), {"trace": span.trace_id, "span": span.span_id}, body
@@ -63,7 +66,7 @@ def assert_shows(viewer: Viewer, uri: str, ids: Mapping[str, str], body: bytes, 
 def test_what_was_captured_is_shown_from_a_directory(
     agent: AgentProcess, collector: Collector, cpython_server: TlsServer, pki: Pki, tmp_path: Path
 ) -> None:
-    uri, ids, body = captured(collector, cpython_server, pki, "seen-in-a-directory")
+    uri, ids, body = captured(collector, cpython_server, pki, "seen-in-a-directory", agent.objects.as_uri())
     wait_for_reference(uri)
     secret = agent.objects.parent / "secret.warc.gz"
     secret.write_bytes(parse_reference(uri).path.read_bytes())
@@ -94,7 +97,7 @@ def test_what_was_captured_is_shown_from_a_bucket(
         store = {"OTEL_QTAP_OBJECTS_URL": f"s3://{BUCKET}/captured", **s3.environment()}
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint, **store}
         with running_agent(tmp_path / "agent", settings):
-            uri, ids, body = captured(collector, cpython_server, pki, "seen-in-a-bucket")
+            uri, ids, body = captured(collector, cpython_server, pki, "seen-in-a-bucket", f"s3://{BUCKET}/")
             key = parse_reference(uri).url.removeprefix(f"s3://{BUCKET}/")
             eventually(lambda: key in s3.objects(BUCKET), "the segment is in the bucket")
         with running_viewer(tmp_path, {**store, "OTEL_QTAP_SERVE_TOKEN": TOKEN}) as viewer:
@@ -110,6 +113,32 @@ def test_what_was_captured_is_shown_from_a_bucket(
         unreachable = viewer.get(address, **AUTHORIZED)
         assert unreachable.status == 502
         assert b"is the endpoint right and reachable?" in unreachable.read()
+
+
+def test_an_agent_can_leave_the_viewer_out(nginx: Nginx, pki: Pki, tmp_path: Path) -> None:
+    agent_settings = {
+        "OTEL_QTAP_CAPTURE_EXCLUDE": "comm=otel-qtap",
+    }
+    viewer_settings = {
+        "OTEL_QTAP_OBJECTS_URL": tmp_path.as_uri(),
+        "OTEL_QTAP_SERVE_TOKEN": TOKEN,
+        "OTEL_QTAP_SERVE_TLS_CERTIFICATE": str(pki.server.certificate),
+        "OTEL_QTAP_SERVE_TLS_KEY": str(pki.server.key),
+    }
+    with (
+        running_collector(tmp_path / "collector") as collector,
+        running_agent(
+            tmp_path / "agent", {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint, **agent_settings}
+        ) as agent,
+        running_viewer(tmp_path / "viewer", viewer_settings) as viewer,
+    ):
+        port = urlsplit(viewer.url).port
+        request("curl", "GET", f"https://localhost:{port}/healthz", pki.ca)
+        request("curl", "GET", f"{nginx.url}/hello", pki.ca)
+        agent.stop()
+        spans = collector.telemetry().spans
+    assert [span.kind for span in spans if span.port == port] == ["client"], "curl's end alone"
+    assert sorted(span.kind for span in spans if span.port == nginx.port) == ["client", "server"]
 
 
 def assert_stays_below_the_prefix(viewer: Viewer, s3: S3Server, uri: str, key: str) -> None:
