@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from otel_qtap.capture.syscalls import PAGE_BYTES
 from otel_qtap.errors import CaptureError
 from otel_qtap.probes.registry import NAME_MARKS
+
+logger = logging.getLogger(__name__)
 
 LOADER = Path(__file__).with_name("loader.py")
 _PACKAGED = Path(__file__).resolve().parents[1] / "bpf"
@@ -133,6 +136,8 @@ class Loading:
                 f"{answer.get('error', f'exit code {code}')}\n"
                 f"{diagnostics}\nRun `otel-qtap doctor` to see what this kernel lacks."
             )
+        for line in diagnostics.splitlines():
+            logger.warning("the loader said: %s", line, extra={"event_name": "otel_qtap.stray_output"})
         programs = dict(zip(answer["programs"], descriptors, strict=False))
         maps = dict(zip(answer["maps"], descriptors[len(programs) :], strict=True))
         return KernelSession(

@@ -58,6 +58,8 @@ settings as they were; the log says why, and `qtap.config.reloads` counts it. Wh
 - The others apply with a new pipeline process. Probes and ring stay, so nothing is lost; exchanges under way
   at that moment become spans of what was seen up to it, marked incomplete. If the new pipeline cannot
   start (a certificate is no certificate, say), the settings before are in force again.
+- A new directory for payloads has to belong to the pipeline's account already: the agent gave up at its start
+  what it takes to give one away. The log says so, with the `chown` to type.
 - Settings marked **restart** keep their value until the agent is started again; the log says so.
 - SIGHUP replaces the pipeline in any case, so that certificates and credentials are read again.
 """

@@ -2,6 +2,7 @@
 """Settings that change under a running agent: by signal, and by whoever writes the file."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -160,6 +161,25 @@ def test_settings_that_do_not_work_are_taken_back(configured: Configured, tmp_pa
 
     assert configured.outcome("rolled_back") == 1
     agent.stop()
+
+
+def test_another_directory_has_to_be_the_pipelines_already(tmp_path: Path) -> None:
+    """What it takes to give directories away was given up at start."""
+    path, first, second = (tmp_path / name for name in ("config.yaml", "first", "second"))
+    write(path, f"objects:\n  url: {first.as_uri()}\n")
+    settings = {"OTEL_QTAP_OBJECTS_URL": "", "OTEL_QTAP_CONFIG_FILE": str(path)}
+    exporters = {f"OTEL_{name}_EXPORTER": "none" for name in ("TRACES", "LOGS", "METRICS")}
+    with running_agent(tmp_path / "agent", {**settings, **exporters}) as agent:
+        write(path, f"objects:\n  url: {second.as_uri()}\n")
+        agent.wait_for_log("CAP_CHOWN")
+        assert agent.is_ready()
+
+        uid, *_ = procfs.privileges(agent.pipeline_pid()).user_ids
+        os.chown(second, uid, uid)
+        agent.process.send_signal(signal.SIGHUP)
+        agent.wait_for_log("objects.url changed")
+        eventually(agent.is_ready, "ready again", seconds=20)
+        agent.stop()
 
 
 def test_no_exchange_is_lost_by_reloading_under_load(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from otel_qtap.conditions import Condition
 from otel_qtap.discovery.containers.answer import Answer, Query, answer_of
 from otel_qtap.discovery.containers.enquiry import LONGEST_SECONDS, Ways, start_enquiry
 
@@ -51,7 +52,8 @@ class Directory:
         self._kill_at = 0.0
         self._asked: dict[str, _Entry] = {}
         self._found: list[str] = []
-        self._troubles: dict[str, str] = {}
+        self._sources: dict[str, Condition] = {}
+        self._asking = Condition(logger, "otel_qtap.containers")
 
     def fileno(self) -> int:
         """Readable when ``collect`` has something."""
@@ -109,10 +111,12 @@ class Directory:
             queries = [entry.query for entry in due]
             self._pid = start_enquiry(self._ways, queries, self._theirs, self._excluded)
         except OSError as error:
-            logger.warning("containers cannot be asked about now: %s", error.strerror)
+            reason = error.strerror or type(error).__name__
+            self._asking.fail(reason, "containers cannot be asked about now: %s", reason)
             for entry in due:
                 entry.due = now + _UNREACHED_SECONDS
             return
+        self._asking.recover("containers can be asked about again")
         self._kill_at = now + LONGEST_SECONDS + 1
         self._asked = {entry.query.container_id: entry for entry in due}
         for entry in due:
@@ -157,9 +161,8 @@ class Directory:
 
     def _report(self, source: str, trouble: str) -> None:
         """Say once per change of state."""
-        before = self._troubles.get(source, "")
-        self._troubles[source] = trouble
-        if trouble and not before:
-            logger.warning("%s tells nothing of containers: %s", source, trouble)
-        elif before and not trouble:
-            logger.info("%s tells of containers again", source)
+        told = self._sources.setdefault(source, Condition(logger, "otel_qtap.containers"))
+        if trouble:
+            told.fail(trouble, "%s tells nothing of containers: %s", source, trouble)
+        else:
+            told.recover("%s tells of containers again", source)

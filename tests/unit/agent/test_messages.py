@@ -8,9 +8,18 @@ from dataclasses import replace
 
 import pytest
 
-from otel_qtap.agent.messages import Channel, process_message, read_facts
+from otel_qtap.agent.messages import (
+    Channel,
+    log_message,
+    probes_message,
+    process_message,
+    read_facts,
+    selectors_message,
+)
 from otel_qtap.discovery.environment import MAX_DECLARED, MAX_KEY, MAX_VALUE
+from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.model.identity import ContainerFacts, PodFacts, ProcessFacts, ProcessId
+from otel_qtap.settings import load_settings
 
 Pair = tuple[Channel, Channel]
 
@@ -163,3 +172,22 @@ def test_a_flood_from_the_pipeline_keeps_the_supervisor_for_a_moment_only(pair: 
 
     assert pair[0].has_spoken()
     assert pair[0].has_spoken(), "the rest was left for the next turn"
+
+
+def test_selectors_are_the_same_on_the_other_side() -> None:
+    chosen = {"OTEL_QTAP_CAPTURE_INCLUDE": "curl,user=alice", "OTEL_QTAP_CAPTURE_EXCLUDE": "comm=x"}
+    message = selectors_message(load_settings(chosen))
+
+    assert Selectors.parse(message["include"], message["exclude"]) == Selectors.parse(
+        "exe=curl,user=alice", "comm=x"
+    )
+
+
+def test_reasons_that_a_file_name_makes_long_are_cut(pair: Pair) -> None:
+    pair[0].send(probes_message(probes="x" * 1_000_000, tracepoints=""))
+    pair[0].send(log_message("debug", "json"))
+    messages, _, alive = pair[1].receive()
+
+    assert alive
+    assert len(messages[0]["probes"]) < 10_000
+    assert messages[1] == {"kind": "log", "level": "debug", "form": "json"}

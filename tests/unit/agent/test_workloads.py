@@ -91,3 +91,14 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [workloads.learn(ProcessFacts(process=ProcessId(pid, START_NS)), allowed=True) for pid in range(5)]
 
     assert [workloads.is_known(key) for key in keys] == [False, False, True, True, True]
+
+
+def test_other_selectors_decide_for_processes_whose_facts_have_not_come() -> None:
+    workloads = Workloads(only_curl)
+    context = workloads.context(OBSERVED)
+    assert workloads.verdict(context)
+    workloads.choose(lambda _: False)
+    assert not workloads.verdict(context)
+
+    workloads.learn(FACTS, allowed=True)
+    assert workloads.verdict(context), "the supervisor's word counts for those that it knows"

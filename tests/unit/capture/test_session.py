@@ -91,3 +91,14 @@ def test_failures_leave_no_descriptor_and_no_zombie(tmp_path: Path) -> None:
 def test_the_sources_are_where_the_loader_is_told() -> None:
     assert (bpf_directory() / "qtap.c").is_file()
     assert (bpf_directory() / "kernel").is_dir()
+
+
+def test_what_a_loader_says_though_all_is_well_is_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = TALKATIVE.replace('"verifier: " * 100_000 + "R1 is no pointer"', '"an old kernel\\nbut fine"')
+    script = script.replace('{"error": "refused"}', '{"programs": [], "maps": []}')
+    session = loading(interpreter(tmp_path, script)).result()
+
+    assert session.programs == {}
+    assert caplog.messages == ["the loader said: an old kernel", "the loader said: but fine"]
