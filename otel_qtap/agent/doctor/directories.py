@@ -32,6 +32,13 @@ def _goes_with_the_container(host: Host, directory: Path) -> bool:
     return directory.stat().st_dev == host.root.stat().st_dev
 
 
+def _own_volume(path: Path) -> tuple[str, ...]:
+    """A named volume: one for all that lies where the defaults are, else one for each directory."""
+    if path.is_relative_to(_DATA):
+        return (f"--volume=otel-qtap:{_DATA}",)
+    return (f"--volume=otel-qtap{str(path).replace('/', '-')}:{path}",)
+
+
 def directory(host: Host, path: Path, variable: str, *, wanted_bytes: int = 0) -> Outcome:
     """Look at ``path``, which ``variable`` names: writable, and with ``wanted_bytes`` of room?"""
     existing = path
@@ -50,7 +57,7 @@ def directory(host: Host, path: Path, variable: str, *, wanted_bytes: int = 0) -
             f"{existing} is on a read-only filesystem",
             remedy=remedy(
                 host,
-                flags=(f"--volume=otel-qtap:{_DATA if path.is_relative_to(_DATA) else path}",),
+                flags=_own_volume(path),
                 pod=f"a writable volume, mounted at {path}",
                 outside=f"Mount a writable volume there, or name another place in {variable}.",
             ),
@@ -60,17 +67,21 @@ def directory(host: Host, path: Path, variable: str, *, wanted_bytes: int = 0) -
     if not its_own and not os.access(existing, os.W_OK | os.X_OK):
         return fail(
             f"{existing} is not writable for uid {os.geteuid()}",
-            remedy=f"Run as root, give the directory to this user, or name another place in {variable}.",
+            remedy=remedy(
+                host,
+                flags=_own_volume(path),
+                pod=f"a writable volume, mounted at {path}",
+                outside=f"Run as root, give the directory to this user, or name another place in {variable}.",
+            ),
         )
     if _goes_with_the_container(host, existing):
-        mount = _DATA if path.is_relative_to(_DATA) else path
         return warn(
             f"{path} is in the container's own file system",
             detail="What is stored there goes with the container.",
             remedy=remedy(
                 host,
-                flags=(f"--volume=otel-qtap:{mount}",),
-                pod=f"a hostPath or persistent volume, mounted at {mount}",
+                flags=_own_volume(path),
+                pod=f"a hostPath or persistent volume, mounted at {path}",
                 outside=f"Name another place in {variable}.",
             ),
         )
