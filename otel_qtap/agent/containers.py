@@ -8,6 +8,7 @@ from otel_qtap.agent.privileges import limit_to
 from otel_qtap.discovery.containers.answer import Answer, Query
 from otel_qtap.discovery.containers.directory import Directory
 from otel_qtap.discovery.containers.enquiry import Ways
+from otel_qtap.discovery.containers.kubelet_access import KubeletAccess, kubelet_url
 from otel_qtap.discovery.workload import CONTAINER_LABELS, identify
 from otel_qtap.model.identity import ContainerFacts, ProcessFacts
 from otel_qtap.settings import Settings
@@ -31,7 +32,7 @@ class Containers:
         if answer is not None:
             return self._joined(facts, answer), False
         container = facts.container or ContainerFacts()
-        query = Query(facts.container_id, container.runtime, container.user_id)
+        query = Query(facts.container_id, container.runtime, container.user_id, facts.pod is not None)
         return facts, self.directory.ask(query)
 
     def _joined(self, facts: ProcessFacts, answer: Answer) -> ProcessFacts:
@@ -50,6 +51,7 @@ def new_containers(settings: Settings, excluded: Callable[[int], None]) -> Conta
     sockets: Sequence[str] | None = tuple(map(str, chosen.sockets)) or None
     ways = Ways(
         sockets=sockets if chosen.runtimes else (),
+        kubelet=_kubelet(settings),
         container_labels=frozenset((*CONTAINER_LABELS, *chosen.container_labels)),
         confine=lambda: limit_to(()),  # its user, and that user's groups, open the sockets
     )
@@ -57,4 +59,14 @@ def new_containers(settings: Settings, excluded: Callable[[int], None]) -> Conta
         Directory(ways, excluded),
         kubernetes_labels=chosen.kubernetes_labels,
         kept_labels=chosen.container_labels,
+    )
+
+
+def _kubelet(settings: Settings) -> KubeletAccess | None:
+    chosen = settings.workloads
+    url = {"auto": kubelet_url(), "none": ""}.get(chosen.kubelet, chosen.kubelet)
+    if not url:
+        return None
+    return KubeletAccess(
+        url=url, certificate=str(chosen.kubelet_certificate or ""), verify=chosen.kubelet_verify
     )

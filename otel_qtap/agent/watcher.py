@@ -157,9 +157,8 @@ class Watcher:
                 continue
             if not allowed:
                 self.exclude(pid)
-            elif pid not in self._never:
-                with contextlib.suppress(OSError):  # it was not in there
-                    map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
+            else:
+                self._include(pid)
             judge = self._instrumented if allowed else None
             now = judge.judge(facts) if judge is not None else facts
             self._known[pid] = (now, allowed)
@@ -188,8 +187,9 @@ class Watcher:
             map_update(self._session.maps["excluded_processes"], key, value)
 
     def _include(self, pid: int) -> None:
-        with contextlib.suppress(OSError):  # it was not excluded
-            map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
+        if pid not in self._never:
+            with contextlib.suppress(OSError):  # it was not in there
+                map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
 
     def notice(self, notice: ProcessNotice) -> None:
         """The kernel side saw something."""

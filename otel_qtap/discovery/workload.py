@@ -28,6 +28,7 @@ CONTAINER_LABELS = (COMPOSE_SERVICE_LABEL, COMPOSE_PROJECT_LABEL, SWARM_SERVICE_
 _NEUTRAL_TAGS = frozenset({"", "latest"})
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
 """The letters from which Kubernetes makes suffixes, so that they never spell a word."""
+_OF_CRON_JOB = re.compile(r"(.+)-[0-9]{8,10}")
 _OF_DEPLOYMENT = re.compile(rf"(?P<name>.+)-(?P<hash>{_SAFE}{{8,10}})-{_SAFE}{{5}}")
 
 
@@ -113,17 +114,26 @@ def _with_owners(pod: PodFacts) -> PodFacts:
     The hash stands in a label, and in the pod's name as well: there it is taken for one only where both
     suffixes of the name consist of the letters of which Kubernetes makes them.
     """
-    owners = dict(pod.owners)
-    if not owners:
-        label = dict(pod.labels).get(TEMPLATE_HASH_LABEL, "")
-        found = _OF_DEPLOYMENT.fullmatch(pod.name)
-        if label and f"-{label}-" in pod.name:
-            name = pod.name.rpartition(f"-{label}-")[0]
-            return replace(pod, owners=_deployment(name, label))
-        if found:
-            return replace(pod, owners=_deployment(found["name"], found["hash"]))
+    if pod.owners:
+        return pod
+    label = dict(pod.labels).get(TEMPLATE_HASH_LABEL, "")
+    if label and f"-{label}-" in pod.name:
+        replica_set = pod.name.rpartition("-")[0]
+        return replace(pod, owners=owners_of("replicaset", replica_set, label))
+    if found := _OF_DEPLOYMENT.fullmatch(pod.name):
+        replica_set = f"{found['name']}-{found['hash']}"
+        return replace(pod, owners=owners_of("replicaset", replica_set, found["hash"]))
     return pod
 
 
-def _deployment(name: str, template_hash: str) -> Pairs:
-    return (("deployment", name), ("replicaset", f"{name}-{template_hash}"))
+def owners_of(kind: str, name: str, template_hash: str) -> Pairs:
+    """What made a pod, the outermost first, from what made it directly.
+
+    A deployment names its replica sets by the hash of its template, a cron job its jobs by their time.
+    """
+    direct = (kind, name)
+    if kind == "replicaset" and template_hash and name.endswith(f"-{template_hash}"):
+        return (("deployment", name.removesuffix(f"-{template_hash}")), direct)
+    if kind == "job" and (of_cron_job := _OF_CRON_JOB.fullmatch(name)):
+        return (("cronjob", of_cron_job[1]), direct)
+    return (direct,)

@@ -26,6 +26,7 @@ from otel_qtap.settings.values import (
     HEADER_NAME,
     HEADER_NAMES,
     KEY_VALUES,
+    KUBELET,
     LISTEN_ADDRESS,
     NETWORKS,
     NUMBER,
@@ -370,6 +371,23 @@ class Workloads:
         ABSOLUTE_PATHS,
         "Sockets of container runtimes, in place of the usual ones of Docker, Podman, containerd and CRI-O.",
         default=(),
+    )
+    kubelet: str = setting(
+        KUBELET,
+        "The kubelet that is asked for pods: where the agent runs in a pod, `auto` takes that of the node "
+        "which NODE_IP or NODE_NAME names; `none` asks nobody.",
+        default="auto",
+    )
+    kubelet_certificate: Path | None = setting(
+        EXISTING_FILE,
+        "Authorities that sign the kubelet's certificate; unset means those of the agent's service account.",
+        default=None,
+    )
+    kubelet_verify: bool = setting(
+        FLAG,
+        "Whether the kubelet's certificate is verified. Where it is not, whoever answers in its place gets "
+        "the service account's token.",
+        default=True,
     )
     kubernetes_labels: bool = setting(
         FLAG,

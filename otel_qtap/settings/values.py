@@ -242,6 +242,21 @@ def store_url(value: str) -> str:
     raise ValueError("a value with none of the schemes file, s3, memory, none")
 
 
+def kubelet(value: str) -> str:
+    """``auto``, ``none``, or where a kubelet is, without a path."""
+    url = value.strip().rstrip("/")
+    if url.lower() in ("auto", "none"):
+        return url.lower()
+    try:
+        parts = urlsplit(url)
+        is_place = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # its text quotes the URL
+        raise ValueError("a malformed URL") from None
+    if parts.scheme not in ("http", "https") or not is_place or parts.username or parts.path or parts.query:
+        raise ValueError(f"{shape(value)}, none of these words and no URL of a scheme, a host and a port")
+    return url
+
+
 def _nth(position: int, items: Collection[object]) -> str:
     return f"a list whose item {position} of {len(items)}"
 
@@ -274,6 +289,7 @@ SECRET_TOKEN = Kind(
 )
 EXISTING_FILE = Kind(existing_file, "the path of a readable file")
 LISTEN_ADDRESS = Kind(host_port, "HOST:PORT, such as 127.0.0.1:13133 or [::1]:13133")
+KUBELET = Kind(kubelet, "auto, none, or a URL such as https://10.0.0.7:10250")
 STORE_URL = Kind(store_url, STORE_URL_FORMS)
 
 

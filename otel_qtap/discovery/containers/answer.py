@@ -20,6 +20,7 @@ class Query(NamedTuple):
     container_id: str
     runtime: str = ""
     user_id: int | None = None
+    in_pod: bool = False
 
 
 class Answer(NamedTuple):

@@ -145,7 +145,7 @@ class Directory:
                 if "container" in message:
                     entry.answer, entry.is_asked = answer_of(message), False
                     self._found.append(message["id"])
-                else:
+                if "container" not in message or message["unreached"]:
                     self._settle(entry, unreached=message["unreached"])
 
     def _settle(self, entry: _Entry, *, unreached: bool) -> None:

@@ -10,12 +10,14 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Never
 
 from otel_qtap.discovery.containers.answer import Answer, Query, Source
+from otel_qtap.discovery.containers.kubelet_access import KubeletAccess
 from otel_qtap.discovery.containers.sockets import RuntimeSocket, runtime_sockets
+from otel_qtap.discovery.workload import POD_LABELS
 
 LONGEST_SECONDS = 5
 ASK_SECONDS = 1.0
@@ -28,6 +30,7 @@ class Ways:
 
     sockets: Sequence[str] | None = None
     """Of runtimes; None means those at the usual places."""
+    kubelet: KubeletAccess | None = None
     container_labels: frozenset[str] = frozenset()
     """Labels of containers to bring along."""
     confine: Callable[[], None] = lambda: None
@@ -36,7 +39,7 @@ class Ways:
     @property
     def lead_anywhere(self) -> bool:
         """Whether there is anybody to ask now."""
-        return bool(runtime_sockets(self.sockets))
+        return self.kubelet is not None or bool(runtime_sockets(self.sockets))
 
 
 def start_enquiry(
@@ -83,39 +86,66 @@ def _close_others(*kept: int) -> None:
 
 
 def _answer(ways: Ways, queries: Sequence[Query], answers: socket.socket) -> None:
-    sources = _sources(ways)
-    failed: dict[str, str] = {}
+    sources, failed = _sources(ways)
     for query in queries:
         found: Answer | None = None
-        unreached = False
-        for runtime, source in sources:
-            if (runtime and not runtime.serves(query.user_id)) or (runtime and found):
+        is_missed = False
+        for serves, source in sources:
+            if not serves(query, found):
                 continue
-            if source.name in failed:
-                unreached = True
-                continue
-            try:
-                answer = source.ask(query)
-            except (OSError, ValueError) as error:
-                failed[source.name] = _reason(error)
-                unreached = True
-                continue
+            answer = None
+            if source.name not in failed:
+                try:
+                    answer = source.ask(query)
+                except (OSError, ValueError) as error:
+                    failed[source.name] = _reason(error)
+            is_missed = is_missed or source.name in failed
             if answer:
                 found = found.merged(answer) if found else answer
-        _send(answers, _message(query, found, unreached=unreached and not found))
-    for _, source in sources:
-        _send(answers, {"source": source.name, "error": failed.get(source.name, "")})
+        _send(answers, _message(query, found, unreached=is_missed))
+    for name in dict.fromkeys([*(source.name for _, source in sources), *failed]):
+        _send(answers, {"source": name, "error": failed.get(name, "")})
 
 
-def _sources(ways: Ways) -> list[tuple[RuntimeSocket | None, Source]]:
-    """All that can be asked, runtimes first; clients are loaded only where there is a use for them."""
+_Serves = Callable[[Query, Answer | None], bool]
+
+
+def _sources(ways: Ways) -> tuple[list[tuple[_Serves, Source]], dict[str, str]]:
+    """All that can be asked, each with when it is, and what cannot be for want of a client.
+
+    Clients are loaded only where there is a use for them.
+    """
+    sources: list[tuple[_Serves, Source]] = []
+    lacking: dict[str, str] = {}
+    labels = ways.container_labels
+    for at in runtime_sockets(ways.sockets):
+        try:
+            client = _client(at, labels)
+        except ImportError:
+            lacking[at.path] = "it speaks gRPC: install otel-qtap[grpc]"
+        else:
+            sources.append((_of_runtime(at), client))
+    if ways.kubelet is not None:
+        from otel_qtap.discovery.containers.kubelet import Kubelet  # noqa: PLC0415
+
+        kubelet = Kubelet(ways.kubelet, seconds=ASK_SECONDS, labels=POD_LABELS)
+        sources.append((lambda query, _found: query.in_pod, kubelet))
+    return sources, lacking
+
+
+def _client(at: RuntimeSocket, labels: Collection[str]) -> Source:
+    if at.speaks_cri:
+        from otel_qtap.discovery.containers.cri import Cri  # noqa: PLC0415
+
+        return Cri(at.path, seconds=ASK_SECONDS, labels=labels)
     from otel_qtap.discovery.containers.engine_api import EngineApi  # noqa: PLC0415
 
-    return [
-        (at, EngineApi(at.path, seconds=ASK_SECONDS, labels=ways.container_labels))
-        for at in runtime_sockets(ways.sockets)
-        if not at.speaks_cri
-    ]
+    return EngineApi(at.path, seconds=ASK_SECONDS, labels=labels)
+
+
+def _of_runtime(at: RuntimeSocket) -> _Serves:
+    """One runtime runs a container: the first that knows it."""
+    return lambda query, found: found is None and at.serves(query.user_id)
 
 
 def _message(query: Query, answer: Answer | None, *, unreached: bool) -> dict[str, Any]:
@@ -125,6 +155,7 @@ def _message(query: Query, answer: Answer | None, *, unreached: bool) -> dict[st
         "id": query.container_id,
         "container": asdict(answer.container),
         "pod": answer.pod and asdict(answer.pod),
+        "unreached": unreached,
     }
 
 

@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.agent import watcher as watcher_module
+from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items, map_update
+from otel_qtap.discovery.containers.directory import Directory
+from otel_qtap.discovery.containers.enquiry import Ways
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.scan import LibraryScanner
@@ -125,6 +128,7 @@ class Met:
         proc: str,
         selectors: Selectors | None = None,
         grace_seconds: float = 0.0,
+        containers: Containers | None = None,
     ) -> None:
         self.processes: list[tuple[ProcessFacts, bool]] = []
         self.judge = Judge()
@@ -136,6 +140,7 @@ class Met:
             on_process=lambda facts, allowed: self.processes.append((facts, allowed)),
             instrumented=self.judge,
             grace_seconds=grace_seconds,
+            containers=containers,
         )
 
     @property
@@ -147,8 +152,13 @@ class Met:
 def meet(kernel_session: KernelSession) -> Iterator[Callable[..., Met]]:
     made: list[Met] = []
 
-    def new(proc: str, selectors: Selectors | None = None, grace_seconds: float = 0.0) -> Met:
-        made.append(Met(kernel_session, proc, selectors, grace_seconds))
+    def new(
+        proc: str,
+        selectors: Selectors | None = None,
+        grace_seconds: float = 0.0,
+        containers: Containers | None = None,
+    ) -> Met:
+        made.append(Met(kernel_session, proc, selectors, grace_seconds, containers))
         return made[-1]
 
     yield new
@@ -462,3 +472,82 @@ def test_files_without_end_leave_descriptors_to_everything_else(
     assert [record.message for record in caplog.records if "RLIMIT_NOFILE" in record.message] == [
         "1 library files are probed and no more can be: raise RLIMIT_NOFILE"
     ]
+
+
+class Runtime(Containers):
+    """Tells of all processes that they are in one container, and its name when the test says so."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(Directory(Ways(sockets=())))
+        self.name = name
+
+    def complete(self, facts: ProcessFacts) -> tuple[ProcessFacts, bool]:
+        known = replace(facts, container_id="c", service_name=self.name or facts.service_name)
+        return known, not self.name
+
+
+def names(met: Met) -> list[str]:
+    return [facts.service_name for facts, _ in met.processes]
+
+
+def test_a_process_is_kept_back_while_its_container_is_asked_about(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str]
+) -> None:
+    runtime = Runtime()
+    met = meet(proc(mapper.pid), containers=runtime)
+    met.watcher.start([])
+    assert (met.pids, met.watcher.wants_attention) == ([], True)
+
+    runtime.name = "web"
+    met.watcher.complete(["other"])
+    assert met.pids == []
+    met.watcher.complete(["c"])
+    assert names(met) == ["web"]
+    met.watcher.look_again()
+    assert (names(met), met.watcher.wants_attention) == (["web"], False)
+
+
+def test_it_is_told_as_it_is_when_no_answer_comes_and_again_when_one_does(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "_HOLD_SECONDS", 0.0)
+    runtime = Runtime()
+    met = meet(proc(mapper.pid), containers=runtime)
+    met.watcher.start([])
+    met.watcher.look_again()
+    runtime.name = "web"
+    met.watcher.complete(["c"])
+
+    assert names(met)[1:] == ["web"]
+    assert names(met)[0].startswith("python")
+
+
+def test_a_process_that_ends_while_it_is_kept_back_is_told_of(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str]
+) -> None:
+    runtime = Runtime()
+    met = meet(proc(mapper.pid), containers=runtime)
+    met.watcher.start([])
+    gone = mapper.notice(Kind.PROCESS_EXITED)
+    mapper.end()
+    met.watcher.notice(gone)
+    met.watcher.rescan()
+    runtime.name = "web"
+    met.watcher.complete(["c"])
+    assert names(met) == ["web"]
+
+    met.watcher.rescan()
+    assert list(met.watcher.processes) == []
+
+
+def test_what_a_container_is_called_decides_whether_it_is_captured(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "_HOLD_SECONDS", 0.0)
+    runtime = Runtime()
+    met = meet(proc(mapper.pid), Selectors.parse("service=web", ""), containers=runtime)
+    met.watcher.start([])
+    met.watcher.look_again()
+    runtime.name = "web"
+    met.watcher.complete(["c"])
+    assert [allowed for _, allowed in met.processes] == [False, True]

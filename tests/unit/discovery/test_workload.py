@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from otel_qtap.discovery.workload import identify, tag_of_image, version_of_image
+from otel_qtap.discovery.workload import identify, owners_of, tag_of_image, version_of_image
 from otel_qtap.model.identity import ContainerFacts, PodFacts, ProcessFacts, ProcessId
 
 ID = "0123456789abcdef" * 4
@@ -88,6 +88,25 @@ def test_a_deployment_is_told_by_its_templates_hash(
     pod = identify(replace(BARE, pod=PodFacts(name=name, labels=labels))).pod
     assert pod
     assert dict(pod.owners).get("deployment", "") == deployment
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "template_hash", "outermost"),
+    [
+        ("replicaset", "web-7d4b9c6f58", "7d4b9c6f58", ("deployment", "web")),
+        ("replicaset", "by-hand", "7d4b9c6f58", ("replicaset", "by-hand")),
+        ("replicaset", "web-7d4b9c6f58", "", ("replicaset", "web-7d4b9c6f58")),
+        ("job", "backup-29384756", "", ("cronjob", "backup")),
+        ("job", "migrate", "", ("job", "migrate")),
+        ("statefulset", "db", "", ("statefulset", "db")),
+    ],
+)
+def test_what_made_the_maker_of_a_pod(
+    kind: str, name: str, template_hash: str, outermost: tuple[str, str]
+) -> None:
+    owners = owners_of(kind, name, template_hash)
+    assert owners[0] == outermost
+    assert owners[-1] == (kind, name)
 
 
 def test_an_instance_is_a_container_of_a_pod_else_a_container() -> None:
