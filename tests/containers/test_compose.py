@@ -43,7 +43,7 @@ def running_service(service: Service, settings: Mapping[str, str]) -> Iterator[C
     options += [f"--cap-add={name}" for name in service.get("cap_add", ())]
     options += [f"--security-opt={option}" for option in service.get("security_opt", ())]
     options += [f"--{key}={service[key]}" for key in ("pid", "user") if key in service]
-    options += ["--read-only"] if service.get("read_only") else []
+    options += ["--read-only", "--read-only-tmpfs=false"] if service.get("read_only") else []
     options += [f"--env={name}={value}" for name, value in {**service["environment"], **settings}.items()]
     for volume in service.get("volumes", ()):
         source = f"{volume['source']}:" if volume["type"] == "bind" else ""
