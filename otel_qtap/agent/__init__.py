@@ -7,7 +7,8 @@ pipeline    without any privilege: reads the rings, parses, classifies, stores, 
 messages    what the two say to each other
 chain       the data path of the pipeline, kernel events in, telemetry out
 assembly    Settings to rooms
-watcher     which library files are probed, and which processes are known
+watcher     which processes use TLS libraries
+probed_files  the library files that are probed: attached, followed, left
 workloads   process facts, joined to connections as they arrive
 health      /livez, /readyz, /metrics
 readiness   what has to be well for the agent to be ready, and alive

@@ -30,16 +30,21 @@ class ScanResult:
     plans: list[LibraryPlan] = field(default_factory=list)
     processes: set[int] = field(default_factory=set)
     files: InodeMap[bool] = field(default_factory=InodeMap)
-    kernel_files: dict[KernelFile, bool] = field(default_factory=dict)
+    kernel_files: dict[KernelFile, FileIdentity] = field(default_factory=dict)
 
-    def can_be_probed(self, inode: int) -> bool | None:
-        """Whether a file with this inode number can be probed; None when none was seen.
+    def can_be_probed(self, identity: FileIdentity) -> bool:
+        """Whether this file was seen and can be probed."""
+        found = self.files.get(identity)
+        return found is not None and found[1]
+
+    def identity(self, inode: int) -> FileIdentity | None:
+        """The file with this inode number, if one was seen; rather one that can be probed.
 
         By this a kernel notice about one process is known to be about a library. Its device must not
         be compared: on overlays and btrfs the kernel's own differs from the one that is shown.
         """
-        found = [usable for (number, _), usable in self.kernel_files.items() if number == inode]
-        return any(found) if found else None
+        found = [identity for (number, _), identity in self.kernel_files.items() if number == inode]
+        return max(found, key=self.can_be_probed, default=None)
 
 
 class LibraryScanner:
@@ -122,8 +127,8 @@ class LibraryScanner:
         if plan:
             result.plans.append(plan)
         result.files.set(identity, usable)
-        result.kernel_files[mapping.inode, mapping.kernel_device] = usable
-        result.kernel_files[identity.inode, identity.kernel_device] = usable
+        result.kernel_files[mapping.inode, mapping.kernel_device] = identity
+        result.kernel_files[identity.inode, identity.kernel_device] = identity
         return usable
 
     def _reach(self, mapping: Mapping) -> tuple[str, FileIdentity] | None:

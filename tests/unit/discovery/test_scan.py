@@ -101,8 +101,8 @@ def test_the_files_that_a_notice_may_be_about_are_those_that_can_be_probed(libra
     pid = start(library)
     result = scanner.mapped_by(pid)
     assert result.processes == {pid}
-    assert result.can_be_probed(library.stat().st_ino) is True
-    assert result.can_be_probed(1) is None
+    assert result.can_be_probed(result.identity(library.stat().st_ino))
+    assert result.identity(1) is None
 
 
 def test_a_file_that_cannot_be_probed_makes_no_tls_process(scanner, start, tmp_path):
@@ -114,7 +114,8 @@ def test_a_file_that_cannot_be_probed_makes_no_tls_process(scanner, start, tmp_p
     (plan,) = of(result.plans, namesake.stat().st_ino)
     assert plan.sites == ()
     assert pid not in result.processes
-    assert scanner.mapped_by(pid).can_be_probed(namesake.stat().st_ino) is False
+    result = scanner.mapped_by(pid)
+    assert not result.can_be_probed(result.identity(namesake.stat().st_ino))
 
 
 def test_a_notice_about_a_process_that_is_gone_is_answered_by_nothing(scanner):
@@ -187,7 +188,7 @@ def test_containers_of_one_image_share_one_plan(image, library, scanner, start):
     first, second = (scanner.mapped_by(pid) for pid in pids)
     assert [bool(plan.sites) for plan in first.plans] == [True]
     assert second.plans == []
-    assert second.can_be_probed((roots[1] / library.name).stat().st_ino)
+    assert second.can_be_probed(second.identity((roots[1] / library.name).stat().st_ino))
     assert first.kernel_files.keys() != second.kernel_files.keys()
     scanner.forget(first.plans[0].identity)
     assert len(scanner.mapped_by(pids[1]).plans) == 1

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real probes in real files that come and go, and what the kernel side is told of them."""
+
+import contextlib
+import logging
+import resource
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_qtap.agent import probed_files as module
+from otel_qtap.agent.probed_files import ProbedFiles
+from otel_qtap.capture.session import KernelSession
+from otel_qtap.capture.syscalls import map_delete, map_items
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.scan import LibraryScanner
+from otel_qtap.errors import CaptureError
+from tests.unit.agent.conftest import Mapper
+
+pytestmark = pytest.mark.bpf
+
+OTHER, LIBRARY = 2, 3
+LIBCRYPTO = Path("/usr/lib/x86_64-linux-gnu/libcrypto.so.3")
+
+
+def links() -> int:
+    """BPF links that this process holds."""
+    targets = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            targets.append(str(path.readlink()))
+    return len([target for target in targets if "bpf_link" in target])
+
+
+class Keeper:
+    """Probed files, and a scanner that sees the processes of a test."""
+
+    def __init__(self, session: KernelSession, proc: str, grace_seconds: float = 0.0) -> None:
+        self.scanner = LibraryScanner(LibraryLocator(None), proc=proc, roots=())
+        self.files = ProbedFiles(session, self.scanner, grace_seconds=grace_seconds)
+        self._session = session
+
+    def start(self) -> None:
+        self.files.start([], self.scanner.mapped_now())
+
+    def look(self) -> None:
+        self.files.follow(self.scanner.mapped_now())
+
+    def hear(self, process: Mapper, file: Path, device: int = 1) -> bool | None:
+        """What comes of a notice that this process maps this file."""
+        return self.files.meet(self.scanner.mapped_by(process.pid), (file.stat().st_ino, device))
+
+    def marks(self) -> list[tuple[int, int]]:
+        """Inodes and kinds of all files that the kernel side knows."""
+        return sorted(
+            (struct.unpack_from("<Q", key)[0], struct.unpack_from("<I", value)[0])
+            for key, value in map_items(self._session.maps["known_files"])
+        )
+
+
+@pytest.fixture
+def keep(kernel_session: KernelSession) -> Iterator[Callable[..., Keeper]]:
+    made: list[Keeper] = []
+
+    def new(proc: str, **options: float) -> Keeper:
+        made.append(Keeper(kernel_session, proc, **options))
+        return made[-1]
+
+    yield new
+    for keeper in made:
+        keeper.files.detach()
+    for key, _ in map_items(kernel_session.maps["known_files"]):
+        map_delete(kernel_session.maps["known_files"], key)
+
+
+def test_a_file_that_cannot_be_probed_is_told_once_and_named_until_it_can(
+    keep: Callable[..., Keeper],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def refuse(*_: object) -> None:
+        raise CaptureError(f"cannot probe {library}: refused")
+
+    keeper = keep(proc(mapper.pid))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Probes", refuse)
+        keeper.start()
+        keeper.look()
+        keeper.hear(mapper, library)
+    assert list(keeper.files.failing_since_start.values()) == [f"cannot probe {library}: refused"]
+    assert caplog.messages == [f"cannot probe {library}: refused"]
+    assert keeper.marks() == [], "whoever maps it next is told of, too"
+
+    keeper.look()
+    assert keeper.files.failing_since_start == {}
+    assert "can be probed now" in caplog.messages[1]
+    assert keeper.marks() == [(library.stat().st_ino, LIBRARY)]
+
+
+def test_a_file_that_nobody_maps_and_that_is_gone_is_left(
+    keep: Callable[..., Keeper], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc(mapper.pid))
+    keeper.start()
+    library.unlink()
+    keeper.look()
+    assert (len(keeper.files), links()) == (1, 2), "deleted, and still in use"
+
+    mapper.end()
+    keeper.look()
+    assert (len(keeper.files), links()) == (0, 0)
+
+
+def test_a_file_that_comes_back_is_probed_again(
+    keep: Callable[..., Keeper], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc(mapper.pid))
+    keeper.start()
+    mapper.end()
+    keeper.look()
+    assert len(keeper.files) == 0
+
+    second = Mapper(library)
+    proc(second.pid)
+    assert keeper.hear(second, library) is True
+    assert len(keeper.files) == 1
+    second.end()
+
+
+def test_a_file_keeps_its_probes_for_a_while_after_its_last_process(
+    keep: Callable[..., Keeper],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    keeper = keep(proc(mapper.pid), grace_seconds=10)
+    keeper.start()
+    mapper.end()
+    proc()
+    keeper.look()
+    assert keeper.marks() == [], "whoever comes now is told of, and keeps the probes"
+    now[0] += 9
+    second = Mapper(library)
+    proc(second.pid)
+    keeper.hear(second, library)
+    second.end()
+    proc()
+    now[0] += 9
+    keeper.look()
+    assert len(keeper.files) == 1, "in use meanwhile"
+
+    now[0] += 10
+    keeper.look()
+    assert (len(keeper.files), links()) == (0, 0)
+
+
+def test_the_kernel_knows_the_files_that_are_in_use_and_no_others(
+    keep: Callable[..., Keeper], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    namesake = library.with_name("libssl3.so")
+    shutil.copy(LIBCRYPTO, namesake)
+    other = Mapper(namesake)
+    keeper = keep(proc(mapper.pid, other.pid))
+    keeper.start()
+    known, unknown = (library.stat().st_ino, LIBRARY), (namesake.stat().st_ino, OTHER)
+    assert keeper.marks() == sorted([known, unknown])
+
+    for device in (2, 3, 4):  # each mount of a container shows the file on another device
+        assert keeper.hear(mapper, library, device) is True
+        assert keeper.hear(other, namesake, device) is False
+    assert keeper.hear(mapper, LIBCRYPTO) is None
+    assert keeper.marks() == sorted(4 * [known, unknown])
+    keeper.look()
+    assert keeper.marks() == sorted([known, unknown])
+    for process in (mapper, other):
+        process.end()
+    keeper.look()
+    assert keeper.marks() == []
+
+
+def test_a_file_that_was_written_to_in_place_gets_fresh_probes(
+    keep: Callable[..., Keeper], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc(mapper.pid))
+    keeper.start()
+    with library.open("ab") as file:
+        file.write(b"\0")
+    keeper.look()
+    assert (len(keeper.files), links()) == (1, 2)
+
+    library.write_bytes(LIBCRYPTO.read_bytes())
+    keeper.look()
+    assert (len(keeper.files), links()) == (0, 0), "it is no TLS library any more"
+
+
+def test_what_is_on_disk_stays_probed_with_no_process_to_map_it(
+    keep: Callable[..., Keeper], library: Path, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc())
+    keeper.files.start([LibraryLocator(None).locate(str(library))], keeper.scanner.mapped_now())
+    keeper.look()
+
+    assert len(keeper.files) == 1
+    assert keeper.marks() == [(library.stat().st_ino, LIBRARY)]
+
+
+def test_files_without_end_leave_descriptors_to_everything_else(
+    keep: Callable[..., Keeper], library: Path, proc: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    copies = [library.with_name(f"libssl-{number}.so") for number in range(3)]
+    for copy in copies:
+        shutil.copy(library, copy)
+    plans = [LibraryLocator(None).locate(str(copy)) for copy in copies]
+    keeper = keep(proc())
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Room for the reserve and for one file's probes, each of which may take two.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256 + 2 * len(plans[0].sites), limits[1]))
+    try:
+        keeper.files.start(plans, keeper.scanner.mapped_now())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert len(keeper.files) == 1
+    assert [record.message for record in caplog.records if "RLIMIT_NOFILE" in record.message] == [
+        "1 library files are probed and no more can be: raise RLIMIT_NOFILE"
+    ]
