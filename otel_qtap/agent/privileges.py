@@ -76,6 +76,12 @@ def drop_privileges(uid: int, gid: int) -> None:
         )
 
 
+def renounce(uid: int, gid: int, keep: Iterable[int]) -> None:
+    """In a forked child: nothing of its parent's but ``keep`` and the standard streams, and no privilege."""
+    close_descriptors(keep)
+    drop_privileges(uid, gid)
+
+
 def close_descriptors(keep: Iterable[int]) -> None:
     """Close all that is open but ``keep`` and the standard streams, whoever opened it.
 

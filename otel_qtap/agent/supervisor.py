@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from otel_qtap.agent.account import own_account, pipeline_account
@@ -35,7 +35,7 @@ from otel_qtap.agent.log_output import set_up_logging
 from otel_qtap.agent.messages import log_message, probes_message, process_message, selectors_message
 from otel_qtap.agent.pid_namespace import HOW_TO_SHARE, is_the_hosts
 from otel_qtap.agent.pipeline_process import PipelineProcess
-from otel_qtap.agent.privileges import close_descriptors, drop_privileges, limit_to
+from otel_qtap.agent.privileges import limit_to, renounce
 from otel_qtap.agent.reload import Change, compare
 from otel_qtap.agent.service_manager import ServiceManager
 from otel_qtap.agent.stray_output import StrayOutput
@@ -180,7 +180,7 @@ class Supervisor:
         locator = LibraryLocator(
             self._plans_directory(),
             force_classic=self._settings.capture.sites == "classic",
-            confine=self._renounce,
+            confine=lambda keep: renounce(*pipeline_account(self._settings), keep),
         )
         return LibraryScanner(locator, named=tuple(str(path) for path in self._settings.capture.libraries))
 
@@ -210,11 +210,6 @@ class Supervisor:
             watcher.files,
             len(watcher.processes),
         )
-
-    def _renounce(self, keep: Iterable[int]) -> None:
-        """Become as poor as the pipeline: in a child that reads what anybody can write."""
-        close_descriptors(keep)
-        drop_privileges(*pipeline_account(self._settings))
 
     def _plans_directory(self) -> Path | None:
         """None where the pipeline could write there: where probes go must not be its choice."""

@@ -143,8 +143,11 @@ class Probes:
                 os.close(file)
         except OSError as error:
             self.detach()
+            hint = ""
+            if session.attach == "perf" and error.errno in (errno.EACCES, errno.EPERM):
+                hint = "; perf events may need CAP_SYS_ADMIN"
             raise CaptureError(
-                f"cannot probe {path}: {error.strerror} ({errno.errorcode.get(error.errno or 0)})"
+                f"cannot probe {path}: {error.strerror} ({errno.errorcode.get(error.errno or 0)}){hint}"
             ) from error
 
     @property

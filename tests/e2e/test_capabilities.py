@@ -159,10 +159,12 @@ def test_the_named_ones_are_enough_and_are_given_up(
         assert spans["client"].resource["service.name"] == "curl"
         pipeline = next(pid for pid in agent.pids if pid != agent.pid)
         supervisor, parser = procfs.privileges(agent.pid), procfs.privileges(pipeline)
+        by_thread = [capabilities_of(int(task.name)) for task in Path(f"/proc/{agent.pid}/task").iterdir()]
         agent.stop()
 
     assert supervisor.user_ids == (uid,) * 4
     assert supervisor.effective_capabilities == supervisor.permitted_capabilities == mask(RUNNING)
+    assert set(by_thread) == {mask(RUNNING)}
     assert supervisor.bounding_capabilities == mask(RUNNING)
     assert supervisor.ambient_capabilities == supervisor.inheritable_capabilities == 0
     assert supervisor.no_new_privileges

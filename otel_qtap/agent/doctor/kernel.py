@@ -36,7 +36,7 @@ def lockdown(host: Host) -> Outcome:
     except FileNotFoundError:
         return ok("none: this kernel has no lockdown")
     except OSError as error:
-        return skip(f"securityfs cannot be read: {error.strerror}")
+        return skip(f"securityfs is not mounted here, and cannot be looked at: {error.strerror}")
     state = next((word.strip("[]") for word in states if word.startswith("[")), "")
     if state == "confidentiality":
         return fail(
@@ -48,7 +48,7 @@ def lockdown(host: Host) -> Outcome:
 
 def _lockdown_states(host: Host) -> str:
     mounted = host.sys / "kernel/security"
-    if any(mounted.iterdir()):
+    if mounted.is_dir() and any(mounted.iterdir()):
         return (mounted / "lockdown").read_text()
     with detached_mount("securityfs") as mount:
         descriptor = os.open("lockdown", os.O_RDONLY | os.O_CLOEXEC, dir_fd=mount)

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
-from otel_qtap.agent.privileges import close_descriptors, drop_privileges, limit_to
+from otel_qtap.agent.privileges import close_descriptors, drop_privileges, limit_to, renounce
+from otel_qtap.discovery import analysis
+from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.plan import Analysis, Refusal
 from otel_qtap.errors import PrivilegeError
+from otel_qtap.probes.registry import LIBRARIES
 from tests.support.procfs import privileges
 
 UID, GID = 65534, 65533
@@ -164,3 +168,22 @@ def test_close_descriptors_leaves_what_is_to_be_kept() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     kept.close()
     dropped.close()
+
+
+@as_root
+def test_the_analysis_of_a_file_has_no_privilege_and_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads what anybody can write, in a child of the process that has the most."""
+
+    def analyse(*_: object, **__: object) -> Analysis:
+        held = privileges(os.getpid())
+        descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        told = [held.user_ids, held.permitted_capabilities, held.bounding_capabilities, descriptors]
+        return Analysis((), None, (Refusal(str(told), ""),))
+
+    monkeypatch.setattr(analysis, "analyse", analyse)
+    locator = LibraryLocator(None, confine=lambda keep: renounce(UID, GID, keep))
+    with Path(os.devnull).open():
+        plan = locator.locate("/usr/lib/x86_64-linux-gnu/libssl.so.3", LIBRARIES[0])
+
+    # The standard streams, the file, the pipe of its answer, and the directory of this very list.
+    assert [refusal.function for refusal in plan.refusals] == [str([(UID,) * 4, 0, 0, 6])]

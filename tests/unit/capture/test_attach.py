@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attaching for real to a copy of the system's libssl: what is refused, and that nothing is left behind."""
 
+import collections
 import dataclasses
+import errno
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from otel_qtap.capture.attach import Probes, Site, Tracepoints, detach_together, tracing_directory
+from otel_qtap.capture import attach
+from otel_qtap.capture.attach import (
+    Probes,
+    Site,
+    Tracefs,
+    Tracepoints,
+    detach_together,
+    find_tracefs,
+    tracing_directory,
+)
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import LibraryPlan
@@ -134,3 +147,39 @@ def test_a_tracepoint_that_is_refused_is_named_and_leaves_nothing_attached(
 
 def test_the_tracing_directory_has_the_events_that_are_needed(kernel_session: KernelSession) -> None:
     assert (tracing_directory() / "events" / "syscalls" / "sys_enter_mmap" / "id").exists()
+
+
+def test_tracefs_by_what_is_mounted(tmp_path: Path) -> None:
+    places = (tmp_path / "tracing", tmp_path / "debug/tracing")
+    assert find_tracefs(places) == (Tracefs.ABSENT, places[0])
+    (places[1] / "events").mkdir(parents=True)
+    assert find_tracefs(places) == (Tracefs.READABLE, places[1])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes others")
+def test_tracefs_is_closed_to_other_accounts() -> None:
+    tracing_directory()
+    program = "from otel_qtap.capture.attach import find_tracefs; print(*find_tracefs())"
+    done = subprocess.run(
+        ["setpriv", "--reuid=64997", "--regid=64997", "--clear-groups", sys.executable, "-c", program],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("closed /sys/kernel/")
+
+
+def test_perf_events_that_are_refused_name_their_capability(
+    kernel_session: KernelSession, plan: LibraryPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(attach, "perf_uprobe", refuse)
+    session = dataclasses.replace(
+        kernel_session, attach="perf", programs=collections.defaultdict(int, kernel_session.programs)
+    )
+
+    with pytest.raises(CaptureError, match=r"EACCES\); perf events may need CAP_SYS_ADMIN"):
+        Probes(session, plan.path, sites(plan))

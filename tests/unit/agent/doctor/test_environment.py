@@ -41,6 +41,24 @@ def test_processes_that_the_mount_hides(make_host: Callable[..., Host], proc: Pa
     assert "subset=pid" in environment.processes(make_host()).summary
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_processes_that_the_kernel_hides() -> None:
+    program = (
+        "from otel_qtap.agent.doctor import Host, environment;"
+        "print(environment.processes(Host(configuration='')).summary)"
+    )
+    hidden = 'mount -t proc -o hidepid=invisible proc /proc && exec "$@"'
+    account = ["setpriv", "--reuid=64997", "--regid=64997", "--clear-groups"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", hidden, "sh", *account, sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "only those of this user: /proc is mounted with hidepid=invisible\n"
+
+
 def test_what_it_runs_in(make_host: Callable[..., Host]) -> None:
     assert environment.runtime(make_host()).summary == "no container"
     assert environment.runtime(make_host(runtime=Runtime.PODMAN)).summary == "a container of podman"

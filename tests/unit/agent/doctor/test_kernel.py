@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from otel_qtap.agent.doctor import Host, Status, kernel
+from tests.unit.agent.doctor.conftest import write_status
+
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize(
@@ -75,3 +80,27 @@ def test_unprivileged_bpf(make_host: Callable[..., Host], proc: Path, value: str
 def test_unprivileged_bpf_unknown(make_host: Callable[..., Host], proc: Path) -> None:
     (proc / "sys/kernel/unprivileged_bpf_disabled").unlink()
     assert kernel.unprivileged_bpf(make_host()).status is Status.SKIP
+
+
+@pytest.mark.bpf
+def test_lockdown_that_a_container_cannot_see(sysfs: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from otel_qtap.agent.doctor import Host, kernel;"
+        "print(kernel.lockdown(Host(configuration='', sys=Path(sys.argv[1]))).status)"
+    )
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-all", sys.executable, "-c", program, str(sysfs)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "skip\n"
+
+
+def test_what_stands_above_perf_event_paranoid(make_host: Callable[..., Host], proc: Path) -> None:
+    assert kernel.perf_event_paranoid(make_host()).status is Status.SKIP
+    (proc / "sys/kernel/perf_event_paranoid").write_text("4\n")
+    assert kernel.perf_event_paranoid(make_host()).summary == "4; CAP_PERFMON stands above it"
+    write_status(proc, CapEff="0000000000000000")
+    assert kernel.perf_event_paranoid(make_host()).status is Status.SKIP
