@@ -2,6 +2,7 @@
 """Which processes make spans of their own: the user's word, else how they started, else what they do."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ CONNECTION = "otlp_connection"
 LOOK_SECONDS = 2.0
 LONGEST_LOOK_SECONDS = 30.0
 """Between two looks at the connections of a process: often while it is new, for then it begins to export."""
+_NEVER = math.inf
 _AGE = 4
 _REST = 100
 """Looking takes less than one percent of the time, however many sockets there are to look at."""
@@ -49,7 +51,7 @@ class InstrumentationJudge:
         self._connections = OtlpConnections(proc)
         self._clock = clock
         self._undecided: dict[ProcessId, _Undecided] = {}
-        self._rest_until = 0.0
+        self._next_due = _NEVER
 
     def judge(self, facts: ProcessFacts) -> ProcessFacts:
         """The facts of a process that was just met, with what its start says."""
@@ -59,21 +61,24 @@ class InstrumentationJudge:
         start = self._reader.read(facts)
         if not start.evidence:
             now = self._clock()
-            self._undecided[facts.process] = _Undecided(start.ports, met=now, due=now)
+            due = now + LOOK_SECONDS
+            self._undecided[facts.process] = _Undecided(start.ports, met=now, due=due)
+            self._next_due = min(self._next_due, due)
             return facts
         logger.debug("process %d: instrumentation %s", facts.process.tgid, start.evidence)
         return replace(facts, instrumentation=start.evidence)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a ``review``."""
+        return self._clock() >= self._next_due
+
     def review(self, undecided: Iterable[ProcessFacts]) -> list[ProcessFacts]:
         """Those of the processes that turn out to make spans, of those that it is time to look at."""
         now = self._clock()
-        if now < self._rest_until:
-            return []
         still = {facts.process: facts for facts in undecided if facts.process in self._undecided}
         self._undecided = {process: self._undecided[process] for process in still}
         due = {process.tgid: process for process in still if self._undecided[process].due <= now}
-        if not due:
-            return []
         # How it started, once more: when it was met, it may not have mapped its runtime yet.
         found = {pid: self._reader.read(still[process]).evidence for pid, process in due.items()}
         for pid in self._connections.among({pid: self._undecided[due[pid]].ports for pid in due}):
@@ -82,7 +87,8 @@ class InstrumentationJudge:
             waits = self._undecided[process]
             waits.due = now + min(max(LOOK_SECONDS, (now - waits.met) / _AGE), LONGEST_LOOK_SECONDS)
         ended = self._clock()
-        self._rest_until = ended + _REST * (ended - now)
+        rested = ended + _REST * (ended - now)
+        self._next_due = max(rested, min((waits.due for waits in self._undecided.values()), default=_NEVER))
         decided = {pid: evidence for pid, evidence in found.items() if evidence}
         for pid, evidence in decided.items():
             logger.debug("process %d: instrumentation %s", pid, evidence)

@@ -181,7 +181,7 @@ class Watcher:
 
     def review_instrumentation(self) -> None:
         """Tell of the processes that turn out to make spans of their own, now and then."""
-        if self._instrumented is None:
+        if self._instrumented is None or not self._instrumented.is_due:
             return
         undecided = [
             facts for facts, allowed in self._known.values() if allowed and not facts.instrumentation

@@ -79,8 +79,11 @@ def test_how_it_started_has_the_second(facts: ProcessFacts, judge: Instrumentati
 
 
 @pytest.mark.usefixtures("connected")
-def test_what_it_does_has_the_third(facts: ProcessFacts, judge: InstrumentationJudge) -> None:
+def test_what_it_does_has_the_third(facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock) -> None:
     assert judge.judge(facts).instrumentation == ""
+    assert not judge.is_due
+    clock.now += LOOK_SECONDS
+    assert judge.is_due
     [found] = judge.review([facts])
     assert found.process == facts.process
     assert found.instrumentation == "otlp_connection"
@@ -94,6 +97,7 @@ def test_how_it_started_may_show_later(
     )
     monkeypatch.setattr("otel_qtap.discovery.instrumentation._mapped_names", lambda maps: frozenset())
     assert judge.judge(early).instrumentation == ""
+    clock.now += LOOK_SECONDS
     assert judge.review([early]) == []
     monkeypatch.setattr(
         "otel_qtap.discovery.instrumentation._mapped_names", lambda maps: frozenset({"libjvm.so"})
@@ -107,12 +111,12 @@ def test_it_looks_now_and_then(facts: ProcessFacts, judge: InstrumentationJudge,
     judge.judge(facts)
     looked = []
     for second in range(200):
-        if judge.review([facts]):
+        if judge.is_due:
+            assert judge.review([facts])
             looked.append(second)
         clock.now += 1
     pauses = [later - earlier for earlier, later in pairwise(looked)]
-    assert looked[0] == 0
-    assert pauses[0] == LOOK_SECONDS
+    assert looked[0] == pauses[0] == LOOK_SECONDS
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_LOOK_SECONDS
 
@@ -121,13 +125,14 @@ def test_it_looks_now_and_then(facts: ProcessFacts, judge: InstrumentationJudge,
 def test_it_rests_long_after_a_look_that_took_long(facts: ProcessFacts, clock: Clock) -> None:
     judge = InstrumentationJudge(Selectors.parse("", ""), clock=clock)
     judge.judge(facts)
+    clock.now += LOOK_SECONDS
     clock.takes = 0.5  # each look at the clock: one look at the connections takes that long
     assert judge.review([facts])
     clock.takes = 0
-    clock.now += 40
-    assert judge.review([facts]) == []
-    clock.now += 15
-    assert judge.review([facts])
+    clock.now += 49
+    assert not judge.is_due
+    clock.now += 1
+    assert judge.is_due
 
 
 @pytest.mark.usefixtures("connected")
@@ -135,9 +140,12 @@ def test_what_is_decided_or_gone_is_forgotten(
     facts: ProcessFacts, judge: InstrumentationJudge, clock: Clock
 ) -> None:
     judge.judge(facts)
-    assert judge.review([]) == []
     clock.now += LOOK_SECONDS
+    assert judge.review([]) == []
+    assert not judge.is_due
     assert judge.review([facts]) == []
+    clock.now += 10 * LONGEST_LOOK_SECONDS
+    assert not judge.is_due
 
 
 def test_settings_choose_the_judge(facts: ProcessFacts) -> None:

@@ -35,6 +35,8 @@ class Judge(InstrumentationJudge):
     def __init__(self) -> None:
         super().__init__(Selectors.parse("", ""))
 
+    is_due = True
+
     def review(self, undecided: Iterable[ProcessFacts]) -> list[ProcessFacts]:
         return [replace(facts, instrumentation="otlp_connection") for facts in undecided]
 
