@@ -8,6 +8,7 @@ responses        an answer with the headers that keep it inert
 problems         what went wrong, why, and how to fix it
 guard            requests that other sites made the browser send
 authentication   who is asking: token, session cookie, or the header of a proxy
+visitors         whoever is let in
 sessions         the cookie that a token is exchanged for
 throttle         failed attempts, limited
 resolving        payload reference -> place in the configured store, and nowhere else

@@ -22,6 +22,7 @@ from otel_qtap.viewer.requests import Request
 from otel_qtap.viewer.resolving import Resolver
 from otel_qtap.viewer.responses import Response
 from otel_qtap.viewer.views import image
+from otel_qtap.viewer.visitors import Visitor
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Application:
 
     def answer(self, request: Request) -> Response:
         """The answer to a request. Does not raise."""
-        visitor = ""
+        visitor = None
         try:
             self._guard.check(request)
             _check_method(request)
@@ -63,26 +64,26 @@ class Application:
         _log(request, response, visitor)
         return response
 
-    def _answer_visitor(self, request: Request) -> tuple[Response, str]:
-        """The answer, and a name of who got it."""
+    def _answer_visitor(self, request: Request) -> tuple[Response, Visitor | None]:
+        """The answer, and who got it."""
         path = request.path
         if path == requests.LOGIN and request.method == "POST":
-            return self._log_in(request, request.form.get(requests.TOKEN, ""), request.form), ""
+            return self._log_in(request, request.form.get(requests.TOKEN, ""), request.form)
         if path == requests.LOGOUT:
             cookie = self._authenticator.log_out(request)
-            return responses.redirect(requests.HOME, (("Set-Cookie", cookie),) if cookie else ()), ""
+            return responses.redirect(requests.HOME, (("Set-Cookie", cookie),) if cookie else ()), None
         if requests.TOKEN in request.query and path in (requests.LOGIN, requests.HOME, requests.PAYLOAD):
             # The token leaves the address bar, and with it the browser's history.
-            return self._log_in(request, request.query[requests.TOKEN], request.query), ""
+            return self._log_in(request, request.query[requests.TOKEN], request.query)
         visitor = self._authenticator.visitor(request)
         if visitor is None:
-            return self._stranger(request), ""
+            return self._stranger(request), None
         try:
             return self._show(request, visitor), visitor
         except ProblemError as problem:
             return _problem(request, problem, visitor), visitor
 
-    def _show(self, request: Request, visitor: str) -> Response:
+    def _show(self, request: Request, visitor: Visitor) -> Response:
         match request.path:
             case requests.HOME:
                 return responses.page(pages.home(visitor))
@@ -122,13 +123,15 @@ class Application:
             "Use a link of the form /payload?uri=REFERENCE with a percent-encoded reference.",
         )
 
-    def _log_in(self, request: Request, token: str, wanted: Mapping[str, str]) -> Response:
+    def _log_in(
+        self, request: Request, token: str, wanted: Mapping[str, str]
+    ) -> tuple[Response, Visitor | None]:
         try:
-            cookie = self._authenticator.log_in(request, token)
+            visitor, cookie = self._authenticator.log_in(request, token)
         except ProblemError as problem:
             page = pages.login(wanted, problem)
-            return responses.page(page, problem.status, problem.headers)
-        return responses.redirect(requests.location(wanted), (("Set-Cookie", cookie),))
+            return responses.page(page, problem.status, problem.headers), None
+        return responses.redirect(requests.location(wanted), (("Set-Cookie", cookie),)), visitor
 
     def _stranger(self, request: Request) -> Response:
         challenge = (("WWW-Authenticate", 'Bearer realm="otel-qtap"'),)
@@ -186,7 +189,7 @@ def _wants_page(request: Request) -> bool:
     return any("text/html" in value for value in request.headers.get("accept", ()))
 
 
-def _problem(request: Request, problem: ProblemError, visitor: str = "") -> Response:
+def _problem(request: Request, problem: ProblemError, visitor: Visitor | None = None) -> Response:
     if _wants_page(request):
         return responses.page(pages.problem(problem, visitor), problem.status, problem.headers)
     return responses.text(pages.problem_text(problem), problem.status, problem.headers)
@@ -198,14 +201,14 @@ def _filename(fields: dict[str, str], part: Part) -> str:
     return f"payload-{name}-{part}.bin"
 
 
-def _log(request: Request, response: Response, visitor: str) -> None:
+def _log(request: Request, response: Response, visitor: Visitor | None) -> None:
     uri = request.query.get("uri") or request.form.get("uri") or "-"
     logger.info(
         "access: %s %s %d, visitor %s, from %s, reference %s",
         request.method,
         request.path[:_LONGEST_LOGGED],
         response.status,
-        visitor or "-",
+        visitor.name if visitor else "-",
         request.peer,
         uri[:_LONGEST_LOGGED],
     )

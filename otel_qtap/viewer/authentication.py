@@ -11,6 +11,7 @@ from otel_qtap.viewer.problems import ProblemError
 from otel_qtap.viewer.requests import Request
 from otel_qtap.viewer.sessions import Sessions
 from otel_qtap.viewer.throttle import Throttle
+from otel_qtap.viewer.visitors import Visitor
 
 Network = IPv4Network | IPv6Network
 _LONGEST_NAME = 128
@@ -47,31 +48,31 @@ class Authenticator:
         """Whether there is anything to log in with."""
         return bool(self._token)
 
-    def visitor(self, request: Request) -> str | None:
-        """A name for the log of who is asking; None for a stranger. Raises ProblemError."""
+    def visitor(self, request: Request) -> Visitor | None:
+        """Who is asking; None for a stranger. Raises ProblemError."""
         if self._proxy and self._proxy.sent(request):
             named = request.header(self._proxy.header).strip()
             if named:
-                return named[:_LONGEST_NAME]
+                return Visitor(named[:_LONGEST_NAME])
         scheme, _, credentials = request.header("authorization").partition(" ")
         if scheme.lower() == "bearer" and self._token:
             self._check(request, credentials.strip())
-            return "token"
+            return Visitor("token")
         if self._sessions:
             for value in _cookies(request.headers.get("cookie", ()), self._sessions.name):
-                if name := self._sessions.visitor(value):
-                    return name
+                if visitor := self._sessions.visitor(value):
+                    return visitor
         return None
 
-    def log_in(self, request: Request, token: str) -> str:
-        """The Set-Cookie value that the token is exchanged for. Raises ProblemError."""
+    def log_in(self, request: Request, token: str) -> tuple[Visitor, str]:
+        """A new visitor, and the Set-Cookie value that the token is exchanged for. Raises ProblemError."""
         self._check(request, token.strip())
         assert self._sessions is not None
-        return self._sessions.new_cookie(secure=self._is_secure(request))
+        return self._sessions.open(secure=self._is_secure(request))
 
     def log_out(self, request: Request) -> str:
         """The Set-Cookie value that ends the session; empty where there are none."""
-        return self._sessions.no_cookie(secure=self._is_secure(request)) if self._sessions else ""
+        return self._sessions.close(secure=self._is_secure(request)) if self._sessions else ""
 
     def _check(self, request: Request, token: str) -> None:
         if seconds := self._throttle.wait_seconds(request.peer):

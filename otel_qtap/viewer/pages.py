@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from otel_qtap.viewer import requests
 from otel_qtap.viewer.markup import Html, element, join
 from otel_qtap.viewer.problems import ProblemError
+from otel_qtap.viewer.visitors import Visitor
 
 
-def frame(title: str, *content: str | None, visitor: str = "") -> Html:
-    """A whole page. With ``visitor``, who may see payloads, it offers to log out."""
+def frame(title: str, *content: str | None, visitor: Visitor | None = None) -> Html:
+    """A whole page. ``visitor`` is who may see payloads."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -34,7 +35,7 @@ def frame(title: str, *content: str | None, visitor: str = "") -> Html:
     return join(Html("<!doctype html>\n"), element("html", head, body, lang="en"), "\n")
 
 
-def home(visitor: str) -> Html:
+def home(visitor: Visitor) -> Html:
     """Where a reference can be pasted."""
     return frame(
         "Open a payload",
@@ -100,7 +101,7 @@ def login(parameters: Mapping[str, str], problem: ProblemError | None) -> Html:
     )
 
 
-def problem(error: ProblemError, visitor: str = "") -> Html:
+def problem(error: ProblemError, visitor: Visitor | None = None) -> Html:
     """What went wrong, why, and how to fix it."""
     return frame(error.what, element("h1", error.what), _explanation(error), visitor=visitor)
 
@@ -122,10 +123,13 @@ def _explanation(error: ProblemError) -> Html:
     )
 
 
-def _farewell(visitor: str) -> Html:
+def _farewell(visitor: Visitor) -> Html:
+    name = element("span", visitor.name, class_="visitor")
+    if not visitor.has_session:
+        return name
     return element(
         "form",
-        element("span", visitor, class_="visitor"),
+        name,
         element("button", "Log out", class_="quiet"),
         method="post",
         action=requests.LOGOUT,

@@ -14,6 +14,7 @@ from otel_qtap.viewer.markup import Html, element, join, line
 from otel_qtap.viewer.messages import Head, head_of, trailer_of
 from otel_qtap.viewer.pages import frame
 from otel_qtap.viewer.views.view import LONGEST_LINE, Link, View
+from otel_qtap.viewer.visitors import Visitor
 
 _MOST_FIELDS = 500
 _TRUNCATED = {
@@ -46,7 +47,7 @@ class _Links:
 
 
 def payload_page(
-    uri: str, exchange: StoredExchange, *, part: Part | None, view: str, offset: int, visitor: str
+    uri: str, exchange: StoredExchange, *, part: Part | None, view: str, offset: int, visitor: Visitor
 ) -> Html:
     """The page; ``view`` and ``offset`` concern ``part``, the other half is shown in its best view."""
     heads = {half: head_of(record) for half, record in exchange.halves.items()}

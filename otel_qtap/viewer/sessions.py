@@ -9,6 +9,8 @@ import hmac
 import secrets
 from collections.abc import Callable
 
+from otel_qtap.viewer.visitors import Visitor
+
 SESSION_SECONDS = 12 * 3600
 
 
@@ -20,27 +22,29 @@ class Sessions:
         self.name = name
         self._now = now
 
-    def new_cookie(self, *, secure: bool) -> str:
-        """A Set-Cookie value.
+    def open(self, *, secure: bool) -> tuple[Visitor, str]:
+        """A new visitor, and the Set-Cookie value that makes the browser theirs.
 
         SameSite is Lax: the click on a reference comes from the trace view's site, and a Strict cookie
         would not travel with it. Lax travels with such navigations only, and those change nothing.
         """
-        content = f"{int(self._now()) + SESSION_SECONDS}.{secrets.token_hex(8)}"
-        return self._cookie(f"{content}.{self._sign(content)}", SESSION_SECONDS, secure=secure)
+        name = secrets.token_hex(8)
+        content = f"{int(self._now()) + SESSION_SECONDS}.{name}"
+        cookie = self._cookie(f"{content}.{self._sign(content)}", SESSION_SECONDS, secure=secure)
+        return _visitor(name), cookie
 
-    def no_cookie(self, *, secure: bool) -> str:
-        """A Set-Cookie value that ends the session in this browser."""
+    def close(self, *, secure: bool) -> str:
+        """The Set-Cookie value that ends the session in this browser."""
         return self._cookie("", 0, secure=secure)
 
-    def visitor(self, value: str) -> str | None:
-        """A name for the log of whoever holds this value; None where it is forged or has expired."""
+    def visitor(self, value: str) -> Visitor | None:
+        """Whoever holds this value; None where it is forged or has expired."""
         content, _, signature = value.rpartition(".")
         expected = self._sign(content)
         if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
             return None
         expires, _, name = content.partition(".")
-        return f"session-{name[:8]}" if int(expires) > self._now() else None
+        return _visitor(name) if int(expires) > self._now() else None
 
     def _sign(self, content: str) -> str:
         return hmac.digest(self._key, content.encode("utf-8", "replace"), "sha256").hex()
@@ -48,3 +52,7 @@ class Sessions:
     def _cookie(self, value: str, seconds: int, *, secure: bool) -> str:
         attributes = f"Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax"
         return f"{self.name}={value}; {attributes}" + ("; Secure" if secure else "")
+
+
+def _visitor(name: str) -> Visitor:
+    return Visitor(f"session-{name[:8]}", has_session=True)

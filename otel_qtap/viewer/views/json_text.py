@@ -13,6 +13,8 @@ from typing import NamedTuple
 from otel_qtap.viewer.markup import Html, element, join, line
 from otel_qtap.viewer.views.view import LONGEST_LINE, PAGE_CHARACTERS, PAGE_ROWS, Content, Link, View
 
+MOST_LINES = 1_000_000
+"""Lines that pages reach: each begins to look for its own at the first. The text view has no such end."""
 _DEEPEST_INDENT = 40
 _MOST_TOKENS_A_LINE = 64
 _INDENT = "  "
@@ -51,6 +53,7 @@ def fits(content: Content) -> bool:
 
 def render(content: Content, offset: int, link: Link) -> View:
     """The lines from ``offset`` on."""
+    offset = min(offset, MOST_LINES)
     lines = _lines(content.text())
     if offset:
         next(islice(lines, offset - 1, offset), None)
@@ -69,7 +72,7 @@ def render(content: Content, offset: int, link: Link) -> View:
         html=element("ol", *rows, class_="lines json", start=str(offset + 1), tabindex="0"),
         shown=f"lines {offset + 1:,} to {last:,}" if offset or more else "",
         previous=max(offset - PAGE_ROWS, 0) if offset else None,
-        next=last if more else None,
+        next=last if more and last <= MOST_LINES else None,
     )
 
 

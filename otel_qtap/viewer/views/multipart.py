@@ -13,6 +13,8 @@ from otel_qtap.viewer.views.hexdump import ROW_BYTES
 from otel_qtap.viewer.views.view import LONGEST_LINE, Content, Link, View
 
 PAGE_PARTS = 50
+MOST_PARTS = 100_000
+"""Parts that pages reach: each page begins at the first part, to find its own."""
 _HEAD_BYTES = 8192
 _HEX_PREVIEW = 8 * ROW_BYTES
 
@@ -27,6 +29,7 @@ class _Part(NamedTuple):
 
 def render(content: Content, offset: int, link: Link) -> View:
     """The parts from ``offset`` on."""
+    offset = min(offset, MOST_PARTS)
     parts = list(islice(_parts(content), offset, offset + PAGE_PARTS + 1))
     more = len(parts) > PAGE_PARTS
     rows = [_show(content, number, part, link) for number, part in enumerate(parts[:PAGE_PARTS], offset + 1)]
@@ -37,7 +40,7 @@ def render(content: Content, offset: int, link: Link) -> View:
         else element("p", "No parts were found.", class_="note"),
         shown=f"parts {offset + 1:,} to {last:,}" if offset or more else "",
         previous=max(offset - PAGE_PARTS, 0) if offset else None,
-        next=last if more else None,
+        next=last if more and last <= MOST_PARTS else None,
     )
 
 

@@ -2,6 +2,7 @@
 """Requests and answers, without sockets: who gets what."""
 
 import logging
+import re
 from urllib.parse import parse_qsl
 
 import pytest
@@ -208,6 +209,16 @@ def test_a_defect_is_an_answer_and_tells_nothing(viewer, record, monkeypatch, ca
     assert answer.status == 500
     assert CANARY.encode() not in answer.body
     assert CANARY not in caplog.text
+
+
+def test_a_login_is_logged_under_the_name_that_it_makes(viewer, record, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    cookie = dict(get(viewer, "/login", "POST", form=f"token={TOKEN}").headers)["Set-Cookie"]
+    get(viewer, "/", cookie=cookie.partition(";")[0])
+    names = [re.search(r"visitor (session-\w{8}),", line.getMessage()) for line in caplog.records]
+    assert all(names)
+    assert len({name[1] for name in names if name}) == 1
+    assert TOKEN not in caplog.text
 
 
 def test_every_access_is_logged_without_a_byte(viewer, record, caplog) -> None:

@@ -8,6 +8,7 @@ from otel_qtap.viewer.problems import ProblemError
 from otel_qtap.viewer.requests import Request
 from otel_qtap.viewer.sessions import Sessions
 from otel_qtap.viewer.throttle import BURST, Throttle
+from otel_qtap.viewer.visitors import Visitor
 
 TOKEN = "a-secret-of-enough-length"
 LOOPBACK = Proxy("x-forwarded-user", (ip_network("127.0.0.0/8"), ip_network("::1/128")))
@@ -30,8 +31,8 @@ def test_a_stranger_is_nobody() -> None:
 
 
 def test_the_token_as_a_bearer() -> None:
-    assert authenticator().visitor(asking(authorization=f"Bearer {TOKEN}")) == "token"
-    assert authenticator().visitor(asking(authorization=f"bearer  {TOKEN} ")) == "token"
+    assert authenticator().visitor(asking(authorization=f"Bearer {TOKEN}")) == Visitor("token")
+    assert authenticator().visitor(asking(authorization=f"bearer  {TOKEN} ")) == Visitor("token")
 
 
 @pytest.mark.parametrize("wrong", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "é"])
@@ -46,14 +47,16 @@ def test_a_wrong_token_is_refused(wrong: str) -> None:
 
 def test_a_login_makes_a_cookie_that_lets_in() -> None:
     known = authenticator()
-    cookie = known.log_in(asking(), TOKEN).partition(";")[0]
-    assert (known.visitor(asking(cookie=f"viewer=older; {cookie}")) or "").startswith("session-")
+    cookie = known.log_in(asking(), TOKEN)[1].partition(";")[0]
+    visitor = known.visitor(asking(cookie=f"viewer=older; {cookie}"))
+    assert visitor is not None
+    assert visitor.has_session
     assert known.log_out(asking()).startswith("viewer=;")
 
 
 def test_failures_are_limited_by_address_and_sessions_are_not() -> None:
     known = authenticator()
-    cookie = known.log_in(asking(), TOKEN).partition(";")[0]
+    cookie = known.log_in(asking(), TOKEN)[1].partition(";")[0]
     for _ in range(BURST):
         with pytest.raises(ProblemError, match="not the token"):
             known.log_in(asking(), "wrong")
@@ -67,9 +70,8 @@ def test_failures_are_limited_by_address_and_sessions_are_not() -> None:
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
 def test_a_trusted_proxy_names_the_visitor(peer: str) -> None:
-    assert (
-        authenticator("", LOOPBACK).visitor(asking(peer, x_forwarded_user="ada@example.com"))
-        == "ada@example.com"
+    assert authenticator("", LOOPBACK).visitor(asking(peer, x_forwarded_user="ada@example.com")) == Visitor(
+        "ada@example.com"
     )
 
 
@@ -104,8 +106,8 @@ def test_with_a_proxy_alone_there_is_no_token_to_guess() -> None:
 def test_a_proxy_and_a_token_go_together() -> None:
     both = authenticator(TOKEN, LOOPBACK)
     assert both.takes_token
-    assert both.visitor(asking("10.0.0.1", authorization=f"Bearer {TOKEN}")) == "token"
-    assert both.visitor(asking(x_forwarded_user="ada")) == "ada"
+    assert both.visitor(asking("10.0.0.1", authorization=f"Bearer {TOKEN}")) == Visitor("token")
+    assert both.visitor(asking(x_forwarded_user="ada")) == Visitor("ada")
 
 
 @pytest.mark.parametrize(
@@ -118,4 +120,4 @@ def test_a_proxy_and_a_token_go_together() -> None:
     ],
 )
 def test_the_cookie_is_for_encrypted_connections_where_there_is_one(request_: Request, secure: bool) -> None:
-    assert ("Secure" in authenticator(TOKEN, LOOPBACK).log_in(request_, TOKEN)) is secure
+    assert ("Secure" in authenticator(TOKEN, LOOPBACK).log_in(request_, TOKEN)[1]) is secure

@@ -3,25 +3,29 @@ from http import HTTPStatus
 
 from otel_qtap.viewer import pages
 from otel_qtap.viewer.problems import ProblemError
+from otel_qtap.viewer.visitors import Visitor
 from tests.support.markup import assert_inert
 
 PROBLEM = ProblemError(HTTPStatus.NOT_FOUND, "What <b>", "Why <script>", "Fix \x1b[31m")
 
 
 def test_the_frame_names_nothing_outside() -> None:
-    page = assert_inert(pages.frame("<title>", "<p>", visitor="<ada>"))
+    page = assert_inert(pages.frame("<title>", "<p>", visitor=Visitor("<ada>", has_session=True)))
     assert page.all("html")[0]["lang"] == "en"
     assert [link["href"] for link in page.all("link")] == ["/style.css"]
     assert "<ada>" in page.text
     assert "Log out" in page.text
 
 
-def test_strangers_cannot_log_out() -> None:
+def test_only_who_has_a_session_can_end_it() -> None:
     assert "Log out" not in pages.frame("x", "y")
+    proxied = pages.frame("x", "y", visitor=Visitor("ada"))
+    assert "Log out" not in proxied
+    assert "ada" in proxied
 
 
 def test_home_asks_for_a_reference() -> None:
-    page = assert_inert(pages.home("ada"))
+    page = assert_inert(pages.home(Visitor("ada")))
     form = next(form for form in page.all("form") if form.get("action") == "/payload")
     assert form.get("method") is None  # GET: the address can be kept
     assert [field["name"] for field in page.all("input")] == ["uri"]

@@ -11,6 +11,7 @@ from otel_qtap.objectstore.reader import StoredRecord
 from otel_qtap.viewer.exchanges import ExchangeReader, StoredExchange
 from otel_qtap.viewer.payload_page import payload_page
 from otel_qtap.viewer.resolving import Resolver
+from otel_qtap.viewer.visitors import Visitor
 from tests.support.cleared import chunked_response, exchange, request
 from tests.support.markup import Page, assert_inert
 from tests.support.payload_store import answering, posting
@@ -24,7 +25,9 @@ def page(store, stored):
         (record,) = stored(item)
         uri = (record.request_ref or record.response_ref).uri
         found = ExchangeReader(store).exchange(Resolver(store).resolve(uri))
-        return assert_inert(payload_page(uri, found, part=part, view=view, offset=offset, visitor="ada"))
+        return assert_inert(
+            payload_page(uri, found, part=part, view=view, offset=offset, visitor=Visitor("ada"))
+        )
 
     return render
 
@@ -157,4 +160,4 @@ def test_no_record_makes_a_page_that_is_not_inert(head, body, fields, uri, codin
         named=Part.RESPONSE, halves={Part.RESPONSE: record}, absent={Part.REQUEST: "<gone>"}
     )
     clean = uri.encode("utf-8", "replace").decode()
-    assert_inert(payload_page(clean, found, part=None, view="", offset=0, visitor="<ada>"))
+    assert_inert(payload_page(clean, found, part=None, view="", offset=0, visitor=Visitor("<ada>")))
