@@ -121,10 +121,14 @@ def _compose(text: str) -> yaml.Node | None:
         told = ", ".join(part for part in (error.context, error.problem) if part)
         hint = "; quote a value that has a colon at its end" if told == _COLON else ""
         raise DocumentError(mark.line + 1 if mark else 1, f"no valid YAML: {told}{hint}") from None
-    except yaml.YAMLError:
+    except DocumentError:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError):
+        # The last two are what the parser makes of escapes beyond Unicode.
         lines = enumerate(text.split("\n"), 1)
         first = next((number for number, line in lines if not _is_text(line)), 1)
-        raise DocumentError(first, "no valid YAML: a control character") from None
+        told = "a control character, or an escape that is no character"
+        raise DocumentError(first, f"no valid YAML: {told}") from None
     return node
 
 
