@@ -60,7 +60,7 @@ def test_agent_is_not_privileged_and_sees_the_node() -> None:
 
 def test_agent_accepts_its_environment() -> None:
     (container,) = daemon_set()["spec"]["template"]["spec"]["containers"]
-    known = {"HOST_IP": "192.0.2.7", "NODE_NAME": "node-1"}
+    known = {"NODE_IP": "192.0.2.7", "NODE_NAME": "node-1"}
     environment = dict(known)
     for variable in container["env"]:
         if "value" in variable:
@@ -75,6 +75,18 @@ def test_agent_accepts_its_environment() -> None:
     assert done.returncode == 0, done.stderr.decode()
     assert b"http://192.0.2.7:4318" in done.stdout
     assert container["envFrom"][0]["secretRef"]["name"] == secret["metadata"]["name"]
+
+
+def test_agent_may_read_pods_of_the_kubelet_and_nothing_else() -> None:
+    (role,) = resources("agent.yaml", "ClusterRole")
+    (binding,) = resources("agent.yaml", "ClusterRoleBinding")
+    (account,) = resources("agent.yaml", "ServiceAccount")
+    pod = daemon_set()["spec"]["template"]["spec"]
+
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["nodes/pods"], "verbs": ["get"]}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", **account["metadata"]}]
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
 
 
 def test_collector_may_look_up_what_its_configuration_names() -> None:
