@@ -110,6 +110,14 @@ def test_pages_are_lines() -> None:
     assert (second.next, second.previous) == (2 * PAGE_ROWS, 0)
 
 
+def test_pages_end_where_they_would_take_long_to_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_text, "MOST_LINES", PAGE_ROWS)
+    whole = json.dumps(list(range(5 * PAGE_ROWS)))
+    assert rendered(whole).next == PAGE_ROWS
+    assert rendered(whole, 3 * PAGE_ROWS) == rendered(whole, PAGE_ROWS)
+    assert rendered(whole, 3 * PAGE_ROWS).next is None
+
+
 @pytest.mark.parametrize(
     "text", ["[" * 2_000_000, '"' + "\\" * 2_000_001, '"a' * 700_000, "-" * 2_000_000, ":" * 2_000_000]
 )
