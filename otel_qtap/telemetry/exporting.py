@@ -88,9 +88,12 @@ class Telemetry:
         self._spans = SpanEncoder(limits=span_limits, workloads=workloads, clock=self.clock)
         self._uploads = UploadEncoder(limits=span_limits, clock=self.clock)
         log_limits = log_limits or AttributeLimits()
-        self._event_texts = SpanEncoder(
-            limits=replace(span_limits, attributes=log_limits), workloads=workloads, clock=self.clock
-        )
+        # Values are cut by the limit of the signal; nearly always it is the same, and so are the texts.
+        self._event_texts = self._spans
+        if log_limits.value_length != span_limits.attributes.value_length:
+            self._event_texts = SpanEncoder(
+                limits=replace(span_limits, attributes=log_limits), workloads=workloads, clock=self.clock
+            )
         self._events = LogEncoder(
             limits=log_limits,
             workloads=workloads,
@@ -159,13 +162,16 @@ class Telemetry:
             self._append_logs(self._events.findings(record))
 
     def _enrich(self, record: Record) -> None:
+        description = self._event_texts.describe(record)
         if self._logs is not None:
-            group, attributes, _ = self._event_texts.describe(record)
+            group, attributes, _ = description
             self._logs.append(*self._events.captured(record, group, attributes))
         if not record.identity.capture_span_id:
             self._spanless += 1
         elif self._traces is not None:
-            self._traces.append(*self._spans.encode(record))
+            if self._event_texts is not self._spans:
+                description = self._spans.describe(record)
+            self._traces.append(*self._spans.span(record, description))
 
     def write_outcome(self, outcome: UploadOutcome) -> None:
         """Export the span of one upload, and the events about what became of its payloads."""

@@ -148,6 +148,23 @@ def test_where_the_process_makes_the_span_an_event_takes_its_place(
     assert telemetry.settled_spans == 1
 
 
+def test_event_and_span_of_a_captured_exchange_have_each_its_own_limits(telemetry_to, collector, record):
+    telemetry = telemetry_to(
+        span_limits=SpanLimits(attributes=AttributeLimits(count=3, value_length=5)),
+        log_limits=AttributeLimits(count=2, value_length=2),
+    )
+    identity = SpanIdentity(
+        trace_id=b"\x01" * 16, span_id=b"\x02" * 8, instrumentation="x", capture_span_id=b"capture!"
+    )
+    telemetry.write(record(identity=identity, attributes={"url.path": "/orders"}))
+    assert telemetry.shutdown(5)
+
+    [event], [span] = collector.log_records(), collector.spans()
+    assert (len(event.attributes), len(span.attributes)) == (2, 3)
+    assert event.attributes[0].value.string_value == "/o"
+    assert span.attributes[0].value.string_value == "/orde"
+
+
 def test_connection_events_and_losses(telemetry_to, collector, connection):
     telemetry = telemetry_to()
     telemetry.handshake(connection(), 1, 2)
