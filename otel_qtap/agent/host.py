@@ -15,17 +15,19 @@ _ARCHITECTURES: Mapping[str, str] = MappingProxyType(
 )
 """The kernel's word for it, to that of the semantic conventions (``host.arch``)."""
 _NODE_VARIABLES = ("NODE_NAME", "K8S_NODE_NAME")
+_FIRST_PROCESSES = ("1", "2")
+"""The machine's init and the first of its kernel threads, for where nobody may look into init."""
 
 
 def host_identity(proc: str = "/proc", environment: Mapping[str, str] = os.environ) -> HostIdentity:
-    """The machine as its own first process sees it, where that is not hidden by a PID namespace.
+    """The machine as its first processes see it, where they are not hidden by a PID namespace.
 
-    Takes privilege where the agent is in another mount namespace than that process.
+    Takes privilege where the agent is in another mount namespace than they are.
     """
     machine = platform.machine()
     return HostIdentity(
         name=_name(proc, environment),
-        id=_text(f"{proc}/1/root/etc/machine-id") or _text("/etc/machine-id"),
+        id=_of_machine(proc, "machine-id") or _text("/etc/machine-id"),
         arch=_ARCHITECTURES.get(machine, machine),
         os_type="linux",
     )
@@ -33,20 +35,31 @@ def host_identity(proc: str = "/proc", environment: Mapping[str, str] = os.envir
 
 def _name(proc: str, environment: Mapping[str, str]) -> str:
     own = socket.gethostname()
-    if _is_shared(proc, "uts"):
+    if _is_machines(proc):
         return own
     node = next((environment[name] for name in _NODE_VARIABLES if environment.get(name)), "")
-    return _text(f"{proc}/1/root/etc/hostname") or node or own
+    return _of_machine(proc, "hostname") or node or own
 
 
-def _is_shared(proc: str, namespace: str) -> bool:
-    """Whether the first process is in the same namespace of this kind as we are."""
+def _is_machines(proc: str) -> bool:
+    """Whether our host name is in the namespace of the machine's own; false where that cannot be told."""
+    own = _namespace(f"{proc}/self/ns/uts")
+    theirs = (_namespace(f"{proc}/{process}/ns/uts") for process in _FIRST_PROCESSES)
+    return own is not None and own == next(filter(None, theirs), None)
+
+
+def _namespace(path: str) -> tuple[int, int] | None:
     try:
-        theirs = os.stat(f"{proc}/1/ns/{namespace}")  # noqa: PTH116
-        ours = os.stat(f"{proc}/self/ns/{namespace}")  # noqa: PTH116
+        status = os.stat(path)  # noqa: PTH116
     except OSError:
-        return True
-    return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _of_machine(proc: str, name: str) -> str:
+    """The content of a file in the machine's /etc."""
+    found = (_text(f"{proc}/{process}/root/etc/{name}") for process in _FIRST_PROCESSES)
+    return next(filter(None, found), "")
 
 
 def _text(path: str) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who made a request is told by the resource of its span, when that was a container's process."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,16 @@ import pytest
 
 from tests.support.agent import running_agent
 from tests.support.collector import Collector, running_collector
-from tests.support.containers import Container, build_image, engine, running_container
+from tests.support.containers import (
+    PRIVILEGES,
+    Container,
+    agent_image,
+    build_image,
+    engine,
+    running_container,
+)
 from tests.support.exchanges import path_of
+from tests.support.network import own_network
 from tests.support.otlp_records import Json, Span
 from tests.support.pki import Pki
 from tests.support.runtime_socket import running_engine_socket
@@ -69,11 +78,11 @@ def test_a_containers_curl_has_the_containers_identity(
 ) -> None:
     with (
         running_collector(tmp_path / "collector") as collector,
-        running_engine_socket(tmp_path / "engine.sock") as socket,
+        running_engine_socket(tmp_path / "engine.sock") as engine_socket,
     ):
         settings = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
-            "OTEL_QTAP_WORKLOADS_SOCKETS": str(socket),
+            "OTEL_QTAP_WORKLOADS_SOCKETS": str(engine_socket),
             "OTEL_QTAP_WORKLOADS_CONTAINER_LABELS": "team",
             **OF_THE_AGENT,
         }
@@ -123,3 +132,30 @@ def test_without_a_socket_a_container_still_has_its_id_and_its_declared_names(
     )
     assert "service.version" not in resource
     assert "container.name" not in resource
+
+
+def test_an_agent_in_a_container_tells_of_others_not_of_itself(tmp_path: Path, image: str, pki: Pki) -> None:
+    with (
+        own_network(),
+        running_collector(tmp_path / "collector", http_port=4318) as collector,
+        running_cpython_server(pki) as server,
+        running_engine_socket(tmp_path / "engine.sock") as engine_socket,
+    ):
+        variables = {"OTEL_QTAP_OBJECTS_URL": "none:", **OF_THE_AGENT}
+        options = (
+            *PRIVILEGES,
+            "--hostname=the-agent",
+            f"--volume={engine_socket}:/run/podman/podman.sock",
+            *(f"--env={name}={value}" for name, value in variables.items()),
+        )
+        with (
+            running_container(agent_image(), options=options) as agent,
+            asking_container(image, "qtap-observed", server, pki) as container,
+        ):
+            resource = resource_of(collector, "qtap-observed", "container.name")
+
+    assert (resource["container.id"], resource["container.name"]) == (container.id, "qtap-observed")
+    assert resource["service.name"] == "qtap-observed"
+    assert resource["host.name"] == socket.gethostname()
+    told = str(resource)
+    assert not [own for own in ("the-agent", "of-the-agent", agent.id) if own in told]

@@ -16,6 +16,7 @@ from tests.support.containers import (
     CHECKOUT,
     ENGINE,
     IMAGE_EPOCH,
+    PRIVILEGES,
     EngineError,
     agent_image,
     build_agent,
@@ -36,18 +37,6 @@ pytestmark = pytest.mark.containers
 
 BUDGET_BYTES = 430_000_000
 """All layers, the base of some 80 MB among them; 190 MB are LLVM, Clang and the solver LLVM links."""
-
-CAPABILITIES = (
-    "SYS_ADMIN",
-    "SYS_PTRACE",
-    "DAC_READ_SEARCH",
-    "SETUID",
-    "SETGID",
-    "SETPCAP",
-    "KILL",
-    "CHECKPOINT_RESTORE",
-)
-PRIVILEGES = ("--pid=host", "--cap-drop=ALL", *(f"--cap-add={name}" for name in CAPABILITIES))
 
 CURL = """\
 FROM debian:bookworm-slim

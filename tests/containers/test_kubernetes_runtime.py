@@ -1,52 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a real containerd tells of a pod's container, over the interface that a kubelet uses."""
+"""A process in a pod of a real containerd, told of by that runtime over the interface that a kubelet uses."""
 
-import socket
 from pathlib import Path
 
 import pytest
 
-from otel_qtap.discovery.containers.answer import Query
-from otel_qtap.discovery.containers.cri import Cri
-from otel_qtap.discovery.procfs import ProcessReader
-from otel_qtap.model.identity import PodFacts
+from tests.support.agent import running_agent
+from tests.support.collector import running_collector
 from tests.support.containerd import IMAGE, running_containerd, running_pod
+from tests.support.exchanges import path_of
+from tests.support.otlp_records import Span
+from tests.support.pki import Pki
+from tests.support.tls_servers import running_cpython_server
 
 pytestmark = pytest.mark.containers
 
-POD_UID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+UID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+NAME = "web-7d4b9c6f58-x2x8k"
 
 
-def test_a_container_of_a_pod(tmp_path: Path) -> None:
+def is_the_pods(span: Span) -> bool:
+    return span.kind == "client" and path_of(span) == "/pod" and "k8s.pod.name" in span.resource
+
+
+def test_a_pods_request_has_the_pods_identity(tmp_path: Path, pki: Pki) -> None:
     with (
+        running_collector(tmp_path / "collector") as collector,
+        running_cpython_server(pki) as server,
         running_containerd(tmp_path / "containerd") as containerd,
-        running_pod(
-            containerd,
-            name="web-7d4b9c6f58-x2x8k",
-            namespace="shop",
-            uid=POD_UID,
-            container="server",
-            labels={"app.kubernetes.io/name": "web", "pod-template-hash": "7d4b9c6f58", "other": "x"},
-            annotations={"resource.opentelemetry.io/region": "eu", "other": "x"},
-            environment={"POD_NAMESPACE": "from the downward API"},
-        ) as pod,
     ):
-        cri = Cri(str(containerd.socket), seconds=5, labels=("io.kubernetes.pod.name",))
-        answer = cri.ask(Query(pod.container_id, "containerd"))
-        unknown = cri.ask(Query("f" * 64, "containerd"))
-        facts = ProcessReader(host_name=socket.gethostname()).facts(pod.pid)
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
+            "OTEL_QTAP_WORKLOADS_SOCKETS": str(containerd.socket),
+        }
+        curl = f"curl --silent --cacert /ca.pem {server.url}/pod"
+        with (
+            running_agent(tmp_path / "agent", settings),
+            running_pod(
+                containerd,
+                name=NAME,
+                namespace="shop",
+                uid=UID,
+                container="server",
+                labels={"app.kubernetes.io/name": "web", "pod-template-hash": "7d4b9c6f58", "other": "x"},
+                annotations={"resource.opentelemetry.io/region": "eu", "other": "x"},
+                environment={"NODE_NAME": "node-7"},
+                command=["sh", "-c", f"while :; do {curl}; sleep 0.2; done"],
+                # The machine's own programs, whose TLS library is probed before the first of them starts.
+                mounts={"/usr": "/usr", "/ca.pem": str(pki.ca)},
+            ) as pod,
+        ):
+            resource = collector.wait_for_spans(1, is_the_pods, seconds=30)[-1].resource
 
-    assert facts
-    assert facts.container_id == pod.container_id
-    assert facts.pod == PodFacts(uid=POD_UID, namespace="from the downward API")
-    assert facts.service_name == "sleep"
-    assert unknown is None
-    assert answer
-    assert answer.pod
-    assert (answer.pod.name, answer.pod.namespace) == ("web-7d4b9c6f58-x2x8k", "shop")
-    assert (answer.pod.uid, answer.pod.container) == (POD_UID, "server")
-    assert dict(answer.pod.labels) == {"app.kubernetes.io/name": "web", "pod-template-hash": "7d4b9c6f58"}
-    assert dict(answer.pod.annotations) == {"resource.opentelemetry.io/region": "eu"}
-    assert answer.container.runtime == "containerd"
-    assert answer.container.image == IMAGE
-    assert answer.container.image_id.startswith("sha256:")
+    known = {name: resource[name] for name in resource if name.startswith(("k8s.", "service.", "container."))}
+    image_id = known.pop("container.image.id")
+    assert image_id.startswith("sha256:")
+    assert known == {
+        "k8s.pod.uid": UID,
+        "k8s.pod.name": NAME,
+        "k8s.namespace.name": "shop",
+        "k8s.node.name": "node-7",
+        "k8s.container.name": "server",
+        "k8s.deployment.name": "web",
+        "k8s.replicaset.name": "web-7d4b9c6f58",
+        "container.id": pod.container_id,
+        "container.runtime.name": "containerd",
+        "container.image.name": IMAGE.rpartition(":")[0],
+        "container.image.tags": ["2.1"],
+        "service.name": "web",
+        "service.namespace": "shop",
+        "service.version": "2.1",
+        "service.instance.id": f"shop.{NAME}.server",
+    }
+    assert resource["region"] == "eu"
+    assert "other" not in str(resource)

@@ -6,7 +6,7 @@ interface is not tested by itself.
 """
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,9 +108,14 @@ def running_pod(
     container: str,
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
-    environment: Mapping[str, str],
+    environment: Mapping[str, str] = {},
+    command: Sequence[str] = (),
+    mounts: Mapping[str, str] = {},
 ) -> Iterator[Pod]:
-    """A pod in the network of the machine, in the control group where a kubelet would put it."""
+    """A pod in the network of the machine, in the control group where a kubelet would put it.
+
+    ``mounts`` are read-only, from place in the container to place on the machine.
+    """
     metadata = _message((1, name), (2, uid), (3, namespace))
     host_network = _message((1, _message((1, _NODE))))
     config = _message(
@@ -124,7 +129,9 @@ def running_pod(
         described = _message(
             (1, _message((1, container))),
             (2, _message((1, IMAGE))),
-            *((6, pair) for _, pair in _map(6, environment)),
+            *((3, word) for word in command),
+            *_map(6, environment),
+            *((7, _message((1, inside), (2, outside), (3, 1))) for inside, outside in mounts.items()),
             (15, _message((2, _message((3, _message((1, _NODE))))))),
         )
         identifier = containerd.call("CreateContainer", (1, sandbox), (2, described), (3, config))

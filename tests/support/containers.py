@@ -66,6 +66,20 @@ path-exclude /usr/share/man/*
 """
 
 
+CAPABILITIES = (
+    "SYS_ADMIN",
+    "SYS_PTRACE",
+    "DAC_READ_SEARCH",
+    "SETUID",
+    "SETGID",
+    "SETPCAP",
+    "KILL",
+    "CHECKPOINT_RESTORE",
+)
+PRIVILEGES = ("--pid=host", "--cap-drop=ALL", *(f"--cap-add={name}" for name in CAPABILITIES))
+"""Options for the engine with which the agent captures, and no other privilege."""
+
+
 class EngineError(Exception):
     """A command of the container engine failed; the message ends with what it printed."""
 

@@ -25,6 +25,7 @@ _PACKAGE = "qtap.cri"
 
 _MESSAGES: Mapping[str, Sequence[tuple[int, str, str]]] = {
     # Message: number, name and type of each field; a star means repeated.
+    "Version": ((2, "runtime_name", ""),),
     "Filter": ((1, "id", ""),),
     "Request": ((1, "filter", "Filter"),),
     "Label": ((1, "key", ""), (2, "value", "")),
@@ -64,6 +65,7 @@ class Cri:
         self._seconds = seconds
         self._labels = labels
         self._messages = _message_classes()
+        self._runtime = ""
         # Names no host, so that no proxy of the environment is asked for one.
         options = [("grpc.enable_http_proxy", 0), ("grpc.default_authority", "localhost")]
         self._channel = grpc.insecure_channel(f"unix://{path}", options=options)
@@ -84,7 +86,7 @@ class Cri:
         image = container.image.user_specified_image or container.image.image
         return Answer(
             ContainerFacts(
-                runtime=query.runtime,
+                runtime=query.runtime or self._own_name(),
                 image=image[:MAX_REFERENCE],
                 image_id=reference,
                 image_digests=(reference,)[:MAX_DIGESTS] if "@" in reference else (),
@@ -96,16 +98,25 @@ class Cri:
     def _one(self, method: str, response: str, field: str, identifier: str) -> Any:
         """The one container or sandbox with this id, or None."""
         request = self._messages["Request"](filter={"id": identifier})
+        found = getattr(self._call(method, request, response), field)
+        return next((one for one in found if one.id == identifier), None)
+
+    def _own_name(self) -> str:
+        if not self._runtime:
+            version = self._call("Version", self._messages["Request"](), "Version")
+            self._runtime = version.runtime_name[:MAX_TEXT]
+        return self._runtime
+
+    def _call(self, method: str, request: Any, response: str) -> Any:
         call = self._channel.unary_unary(
             _SERVICE + method,
             request_serializer=type(request).SerializeToString,
             response_deserializer=self._messages[response].FromString,
         )
         try:
-            found = getattr(call(request, timeout=self._seconds), field)
+            return call(request, timeout=self._seconds)
         except self._grpc.RpcError as error:
             raise OSError(0, f"gRPC status {error.code().name}") from None
-        return next((one for one in found if one.id == identifier), None)
 
 
 def _pod(sandbox: Any, container: str) -> PodFacts:
