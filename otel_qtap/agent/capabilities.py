@@ -14,11 +14,13 @@ from otel_qtap.capture.attach import Tracefs
 
 BITS = {
     "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
     "CAP_DAC_READ_SEARCH": 2,
     "CAP_KILL": 5,
     "CAP_SETGID": 6,
     "CAP_SETUID": 7,
     "CAP_SETPCAP": 8,
+    "CAP_NET_BIND_SERVICE": 10,
     "CAP_SYS_PTRACE": 19,
     "CAP_SYS_ADMIN": 21,
     "CAP_SYS_RESOURCE": 24,
@@ -51,6 +53,8 @@ class Need(NamedTuple):
     required: bool
     """Whether the agent refuses to start without it."""
     purpose: str
+    asked: bool = True
+    """Whether it is missed where it is not held; else it is used while it is there anyway."""
 
 
 _FREE_MAPS_KERNEL, _COUNTED_MEMORY_KERNEL, _CHECKPOINT_KERNEL = (5, 19), (5, 11), (5, 9)
@@ -58,12 +62,18 @@ _FREE_MAPS_KERNEL, _COUNTED_MEMORY_KERNEL, _CHECKPOINT_KERNEL = (5, 19), (5, 11)
 
 
 def needs(
-    *, kernel: tuple[int, int], attach: str, tracefs: Tracefs = Tracefs.READABLE, root: bool = True
+    *,
+    kernel: tuple[int, int],
+    attach: str,
+    tracefs: Tracefs = Tracefs.READABLE,
+    root: bool = True,
+    recording: bool = False,
 ) -> tuple[Need, ...]:
     """What the agent has a use for.
 
     ``kernel`` is its release, ``attach`` "multi" or "perf", ``root`` whether the agent runs as uid 0:
-    another account may share itself with the pipeline, root may not.
+    another account may share itself with the pipeline, root may not. ``recording`` opens a file of the
+    user's later than directories are made.
     """
     starting, attaching, running = Stage
     account = "gives the process that parses what was captured an account of its own"
@@ -89,6 +99,22 @@ def needs(
             "opens libraries that were deleted or upgraded",
         ),
         Need(("CAP_CHOWN",), starting, False, False, "gives directories to the account without privileges"),
+        Need(
+            ("CAP_DAC_OVERRIDE",),
+            attaching if recording else starting,
+            False,
+            False,
+            "makes directories and files in directories of others, as sudo users expect",
+            asked=False,
+        ),
+        Need(
+            ("CAP_NET_BIND_SERVICE",),
+            starting,
+            False,
+            False,
+            "listens at a health address with a port below 1024",
+            asked=False,
+        ),
         Need(("CAP_KILL",), running, False, False, "ends a process of that account that hangs"),
         Need(("CAP_SETPCAP",), running, False, False, "empties the bounding set of that process"),
     ]
@@ -107,7 +133,7 @@ def needs(
 
 def missing(wanted: Iterable[Need], held: int) -> list[Need]:
     """Those that a task with the capabilities ``held`` (a bit mask) cannot satisfy."""
-    return [need for need in wanted if not _used(need, held)]
+    return [need for need in wanted if need.asked and not _used(need, held)]
 
 
 def used_by_supervisor(stage: Stage, wanted: Iterable[Need], held: int) -> frozenset[str]:

@@ -92,7 +92,8 @@ def _give(variable: str, directory: Path, descriptor: int, owner: tuple[int, int
     except PermissionError:
         raise SettingsError(
             f"{variable}: {directory} cannot be given to the account of the unprivileged process without "
-            f"CAP_CHOWN: grant that, or have it ready: chown {owner[0]}:{owner[1]} {directory}"
+            "CAP_CHOWN, which is kept for the start only: restart with it, or have the directory ready: "
+            f"chown {owner[0]}:{owner[1]} {directory}"
         ) from None
 
 

@@ -72,7 +72,7 @@ def run_agent(settings: Settings, record_to: Path | None, reread: Reread) -> int
     manager = ServiceManager()
     for line in introduction(settings, os.environ, record_to):
         logger.info("%s", line)
-    held, wanted = effective_capabilities(), _needs(settings)
+    held, wanted = effective_capabilities(), _needs(settings, record_to is not None)
     _require_privileges(missing(wanted, held))
     limit_to(used_by_supervisor(Stage.STARTING, wanted, held))
     # A recorder has no health to tell, and may run beside an agent that has.
@@ -88,12 +88,13 @@ def run_agent(settings: Settings, record_to: Path | None, reread: Reread) -> int
         stray.close()
 
 
-def _needs(settings: Settings) -> tuple[Need, ...]:
+def _needs(settings: Settings, recording: bool) -> tuple[Need, ...]:
     return needs(
         kernel=kernel_release(),
         attach=attach_mode(settings.capture.attach, kernel_release()),
         tracefs=find_tracefs()[0],
         root=os.geteuid() == 0,
+        recording=recording,
     )
 
 
@@ -157,7 +158,7 @@ class Supervisor:
     def run(self) -> int:
         """Start everything, watch over it, stop it."""
         waker = self._catch_signals()
-        held, wanted = effective_capabilities(), _needs(self._settings)
+        held, wanted = effective_capabilities(), _needs(self._settings, self._recording)
         scanner = self._scanner()
         loading = Loading(
             interpreter=str(self._settings.capture.python),
@@ -201,7 +202,11 @@ class Supervisor:
         )
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
-        limit_to(used_by_supervisor(Stage.RUNNING, _needs(self._settings), effective_capabilities()))
+        limit_to(
+            used_by_supervisor(
+                Stage.RUNNING, _needs(self._settings, self._recording), effective_capabilities()
+            )
+        )
         watcher.start(found)
         self._probes_ready = True
         self._introduce()

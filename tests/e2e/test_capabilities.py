@@ -425,3 +425,29 @@ def test_setpcap_empties_the_bounding_set(place: Path, sink: OtlpSink) -> None:
         assert pipeline.bounding_capabilities == mask(without("CAP_SETPCAP"))
         assert pipeline.permitted_capabilities == 0
         assert pipeline.no_new_privileges
+
+
+def test_what_sudo_brings_makes_directories_below_those_of_others(place: Path, sink: OtlpSink) -> None:
+    os.chown(place, SOMEBODY, SOMEBODY)
+    agent = AgentProcess(place / "agent", {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint})
+    os.chown(agent.directory, SOMEBODY, SOMEBODY)
+    try:
+        agent.start()
+        agent.wait_ready()
+        assert capabilities_of(agent.pid) == mask(RUNNING)
+    finally:
+        agent.kill()
+
+
+def test_a_recording_can_lie_in_somebodys_directory(place: Path) -> None:
+    os.chown(place, SOMEBODY, SOMEBODY)
+    file = place / "recording"
+    recorder = AgentProcess(place / "agent", {}, command=["record", str(file)])
+    try:
+        recorder.start()
+        eventually(file.exists, "the recording is begun")
+        recorder.wait_for_log("capturing:")
+        assert capabilities_of(recorder.pid) == mask(RUNNING)
+        assert capabilities_of(recorder.pipeline_pid()) == 0
+    finally:
+        recorder.kill()

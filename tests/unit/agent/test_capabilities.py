@@ -61,6 +61,21 @@ def test_the_supervisor_gives_up_step_by_step() -> None:
     assert used_by_supervisor(Stage.RUNNING, wanted, EVERYTHING) == STEADY
 
 
+def test_what_sudo_brings_is_used_at_the_start_and_never_missed() -> None:
+    extra = mask(["CAP_DAC_OVERRIDE", "CAP_NET_BIND_SERVICE"])
+    wanted = needs(kernel=KERNEL, attach="multi")
+    recording = needs(kernel=KERNEL, attach="multi", recording=True)
+
+    assert not {name for need in missing(wanted, 0) for name in need.capabilities} & {
+        "CAP_DAC_OVERRIDE",
+        "CAP_NET_BIND_SERVICE",
+    }
+    assert used_by_supervisor(Stage.STARTING, wanted, extra) == {"CAP_DAC_OVERRIDE", "CAP_NET_BIND_SERVICE"}
+    assert used_by_supervisor(Stage.ATTACHING, wanted, extra) == set()
+    assert used_by_supervisor(Stage.ATTACHING, recording, extra) == {"CAP_DAC_OVERRIDE"}
+    assert used_by_supervisor(Stage.RUNNING, recording, extra) == set()
+
+
 def test_perf_events_take_the_old_capability_for_good() -> None:
     wanted = needs(kernel=KERNEL, attach="perf")
 
