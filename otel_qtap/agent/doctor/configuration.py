@@ -10,7 +10,7 @@ def settings(host: Host) -> Outcome:
     if isinstance(host.configuration, str):
         problems = host.configuration.splitlines()
         return fail(
-            f"{len(problems)} variables refused" if len(problems) > 1 else problems[0],
+            f"{len(problems)} settings refused" if len(problems) > 1 else problems[0],
             detail=host.configuration if len(problems) > 1 else "",
             remedy="Correct the variables; `otel-qtap config` shows all of them.",
         )

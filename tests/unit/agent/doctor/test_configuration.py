@@ -20,5 +20,5 @@ def test_refused() -> None:
     one = configuration.settings(Host(configuration="OTEL_X wants a number"))
     assert (one.status, one.summary, one.detail) == (Status.FAIL, "OTEL_X wants a number", "")
     two = configuration.settings(Host(configuration="OTEL_X wants a number\nOTEL_Y wants one too"))
-    assert two.summary == "2 variables refused"
+    assert two.summary == "2 settings refused"
     assert two.detail == "OTEL_X wants a number\nOTEL_Y wants one too"
