@@ -81,7 +81,7 @@ image: ## build the container image, with docker or podman: make image TAG=regis
 .PHONY: lock
 lock: install ## choose the versions of Python packages that the image gets, anew
 	@$(BIN)/pip install --quiet uv
-	$(LOCK) --extra s3 --extra grpc --output-file docker/requirements.txt pyproject.toml
+	$(LOCK) --extra s3 --extra grpc --extra codings --output-file docker/requirements.txt pyproject.toml
 	$(LOCK) --output-file docker/build-requirements.txt - <<<"$$($(BIN)/python -c \
 		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")')"
 

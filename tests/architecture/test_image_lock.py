@@ -10,9 +10,12 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-EXTRAS = PROJECT["project"]["optional-dependencies"]
+EXTRAS = ("s3", "grpc", "codings")
 WANTED = {
-    "requirements.txt": [*PROJECT["project"]["dependencies"], *EXTRAS["s3"], *EXTRAS["grpc"]],
+    "requirements.txt": [
+        *PROJECT["project"]["dependencies"],
+        *(wanted for extra in EXTRAS for wanted in PROJECT["project"]["optional-dependencies"][extra]),
+    ],
     "build-requirements.txt": PROJECT["build-system"]["requires"],
 }
 

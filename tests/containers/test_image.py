@@ -2,6 +2,7 @@
 """The agent's image: what is in it, how it behaves under an engine, and the README's way to a first span."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -36,7 +37,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.containers
 
 BUDGET_BYTES = 430_000_000
-"""All layers, the base of some 80 MB among them; 190 MB are LLVM, Clang and the solver LLVM links."""
+"""All layers unpacked, the base of some 80 MB among them; 190 MB are LLVM, Clang and the solver they link."""
 
 CURL = """\
 FROM debian:bookworm-slim
@@ -96,7 +97,7 @@ def test_agent_turns_healthy_and_stops_within_its_time(tmp_path: Path) -> None:
                     return False
                 return True
 
-            eventually(is_healthy, "the health check succeeds", seconds=20)
+            eventually(is_healthy, "the health check succeeds", seconds=60)
             began = time.monotonic()
             agent.stop(seconds=30)
             assert time.monotonic() - began < STOP_SECONDS
@@ -136,6 +137,9 @@ def test_readme_leads_to_the_span_of_another_container(tmp_path: Path, pki: Pki)
             engine("rm", "--force", "--volumes", "--ignore", "otel-qtap")
             engine("volume", "rm", "--force", "otel-qtap")
         assert "welcome\n" in done.stdout
+        assert "spans, log events and metrics go to http://localhost:4318 (http/protobuf)" in done.stdout
+        assert f"payloads go to s3://payloads at {store.endpoint}" in done.stdout
+        assert re.search(r"capturing: [1-9]\d* TLS library files probed", done.stdout)
         (span,) = collector.wait_for_spans(1, lambda span: span.kind == "client" and span.port == 443)
         assert span.attributes["server.address"] == "example.com"
         assert span.resource["container.id"] == created_from(curl_image)
