@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 // Every map, with its key, value, writer, reader and lifetime.
+// What belongs to a process and outlives it (one that is killed closes nothing) is removed by the supervisor at its
+// next look around: otel_qtap/capture/leftovers.py.
 #pragma once
 
 // Plaintext. Written by the TLS probes; mapped and read by the pipeline. Never wakes its reader per event.
