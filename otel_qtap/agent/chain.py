@@ -26,7 +26,7 @@ from otel_qtap.model.events import (
     ProcessExited,
 )
 from otel_qtap.model.exchange import Exchange
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts, ProcessId
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.model.stream import ConnectionEnded, StreamEvent
 from otel_qtap.protocols.dispatch import Dispatcher
@@ -126,6 +126,7 @@ class Chain:
         self._payloads = payloads
         self._telemetry = telemetry
         self._contexts: dict[ConnectionId, ConnectionContext] = {}
+        self._by_process: dict[ProcessId, set[ConnectionId]] = {}
         # Whether a connection's process is allowed, where its facts have come.
         self._verdicts: dict[ConnectionId, bool] = {}
         self._waiting: dict[ProcessKey, tuple[int, list[Exchange | _Closed | _Handshake]]] = {}
@@ -150,8 +151,9 @@ class Chain:
         if isinstance(event, ConnectionObserved):
             context = self._workloads.context(event)
             if len(self._contexts) >= MAX_CONTEXTS:  # only connections whose end was lost stay so long
-                self._contexts.pop(next(iter(self._contexts)))
+                self._forget(next(iter(self._contexts)))
             self._contexts[event.connection] = context
+            self._by_process.setdefault(event.connection.process, set()).add(event.connection)
             self._dispatcher.observe(context)
         elif isinstance(event, HandshakeCompleted) and (known := self._contexts.get(event.connection)):
             self._deliver(_Handshake(known, event.started_ns, event.timestamp_ns))
@@ -159,8 +161,9 @@ class Chain:
             self._follow(stream_event)
         if isinstance(event, ProcessExited):
             # Connections that carried nothing never reached the tracker.
-            for connection in [c for c in self._contexts if c.process == event.process]:
+            for connection in tuple(self._by_process.get(event.process, ())):
                 self._end(ConnectionEnded(connection, event.timestamp_ns, "process_exit"))
+            self._workloads.end(event.process)
 
     def _follow(self, event: StreamEvent) -> None:
         exchanges = self._dispatcher.receive(event)
@@ -180,7 +183,7 @@ class Chain:
             if context := self._contexts.get(connection):
                 self._dispatcher.observe(context)
             return
-        context_or_none = self._contexts.pop(connection, None)
+        context_or_none = self._forget(connection)
         if context_or_none is not None:
             self._deliver(
                 _Closed(
@@ -192,6 +195,14 @@ class Chain:
                 )
             )
             self._verdicts.pop(connection, None)
+
+    def _forget(self, connection: ConnectionId) -> ConnectionContext | None:
+        siblings = self._by_process.get(connection.process)
+        if siblings is not None:
+            siblings.discard(connection)
+            if not siblings:
+                del self._by_process[connection.process]
+        return self._contexts.pop(connection, None)
 
     def _deliver(self, item: Exchange | _Closed | _Handshake) -> None:
         connection = item.connection

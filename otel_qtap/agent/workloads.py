@@ -8,13 +8,15 @@ first gets what its own event tells (command, user) until the facts are here.
 from collections.abc import Callable
 
 from otel_qtap.model.events import ConnectionObserved
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts, ProcessId
 
 NS_PER_TICK = 10_000_000
 """/proc tells start times in 1/100 s (USER_HZ); the kernel's events tell them exactly."""
 
 ProcessKey = tuple[int, int]
 _MAX_PROCESSES = 65536
+_MAX_ENDED = 1024
+"""Processes that are remembered when they have ended, for what was still on its way."""
 
 
 def process_key(tgid: int, start_time_ns: int) -> ProcessKey:
@@ -28,6 +30,7 @@ class Workloads:
     def __init__(self, allows: Callable[[ProcessFacts], bool]) -> None:
         self._allows = allows
         self._known: dict[ProcessKey, tuple[ProcessFacts, bool]] = {}
+        self._ended: dict[ProcessKey, None] = {}
 
     def choose(self, allows: Callable[[ProcessFacts], bool]) -> None:
         """Decide by this from now on; known processes keep the verdict that came with their facts."""
@@ -39,7 +42,19 @@ class Workloads:
         if len(self._known) >= _MAX_PROCESSES:
             self._known.pop(next(iter(self._known)))
         self._known[key] = (facts, allowed)
+        self._ended.pop(key, None)  # it runs another program now
         return key
+
+    def end(self, process: ProcessId) -> None:
+        """This process is gone; what is known of it may be forgotten before long."""
+        key = process_key(*process)
+        if key not in self._known:
+            return
+        self._ended[key] = None
+        if len(self._ended) > _MAX_ENDED:
+            oldest = next(iter(self._ended))
+            del self._ended[oldest]
+            self._known.pop(oldest, None)
 
     def is_known(self, key: ProcessKey) -> bool:
         """Whether the supervisor's facts have come."""

@@ -13,6 +13,7 @@ from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.correlation.correlator import Correlator, TraceMode
 from otel_qtap.correlation.sampling import new_sampler
 from otel_qtap.model.classified import ClassifiedExchange
+from otel_qtap.model.events import ProcessExited
 from otel_qtap.model.identity import ConnectionContext, Direction, ProcessFacts
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.protocols.dispatch import Dispatcher
@@ -226,6 +227,21 @@ def test_what_is_open_when_the_agent_stops_ends_with_its_totals(agent: Agent) ->
     [(_, egress, ingress)] = agent.exported.closed
     assert egress == len(RESPONSE)
     assert ingress == connection.positions[Direction.INGRESS] > 0
+
+
+def test_a_process_that_ends_takes_its_connections_along_and_no_others(agent: Agent) -> None:
+    first, second = KernelConnection(1), KernelConnection(2)
+    other = replace(KernelConnection(3), tgid=9)
+    for connection in (first, other):
+        agent.learn(connection, "web")
+    for connection in (first, second, other):
+        agent.receive(*exchange(connection))
+    agent.chain.receive([ProcessExited(first.process, START_NS + 1)])
+
+    assert agent.chain.open_connections == 1
+    assert {context.id for context, _, _ in agent.exported.closed} == {first.id, second.id}
+    agent.chain.receive([ProcessExited(first.process, START_NS + 2)])
+    assert len(agent.exported.closed) == 2
 
 
 def test_a_connection_that_was_idle_for_long_is_captured_again() -> None:

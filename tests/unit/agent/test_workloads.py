@@ -102,3 +102,19 @@ def test_other_selectors_decide_for_processes_whose_facts_have_not_come() -> Non
 
     workloads.learn(FACTS, allowed=True)
     assert workloads.verdict(context), "the supervisor's word counts for those that it knows"
+
+
+def test_ended_processes_are_forgotten_the_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_ENDED", 2)
+    workloads = Workloads(only_curl)
+    processes = [ProcessId(pid, START_NS) for pid in range(4)]
+    keys = [workloads.learn(ProcessFacts(process=process), allowed=True) for process in processes]
+    workloads.end(ProcessId(99, START_NS))  # never met
+    for process in processes[:3]:
+        workloads.end(process)
+    assert [workloads.is_known(key) for key in keys] == [False, True, True, True]
+
+    workloads.learn(ProcessFacts(process=processes[1]), allowed=True)  # it only ran another program
+    for process in (processes[2], processes[3]):
+        workloads.end(process)
+    assert [workloads.is_known(key) for key in keys] == [False, True, True, True]
