@@ -35,6 +35,10 @@ class ProcessReader:
     def __init__(self, proc: str = "/proc", *, host_name: str = "") -> None:
         self._proc = proc
         self._host_name = host_name
+        # Of processes in no container; their mounts, thousands on a machine full of containers, tell nothing.
+        self._plain_mounts = frozenset(
+            filter(None, (self._mount_namespace(process) for process in ("self", "1", "2")))
+        )
         self._users: dict[int, str] = {}
 
     def facts(self, pid: int, start_time_ns: int | None = None) -> ProcessFacts | None:
@@ -49,7 +53,7 @@ class ProcessReader:
             return None
         directory = f"{self._proc}/{pid}"
         user_id = _user_id(read_bounded(f"{directory}/status", _MAX_STATUS))
-        placement = self._placement(directory)
+        placement = self._placement(pid)
         executable = self._executable(pid)
         environment = read_environment(read_bounded(f"{directory}/environ", _MAX_ENVIRONMENT))
         command_line = read_bounded(f"{directory}/cmdline", _MAX_COMMAND_LINE)
@@ -98,9 +102,18 @@ class ProcessReader:
         except ValueError:
             return None
 
-    def _placement(self, directory: str) -> Placement:
+    def _mount_namespace(self, process: int | str) -> int | None:
+        try:
+            return os.stat(f"{self._proc}/{process}/ns/mnt").st_ino  # noqa: PTH116
+        except OSError:
+            return None
+
+    def _placement(self, pid: int) -> Placement:
+        directory = f"{self._proc}/{pid}"
         placement = placement_of(_lines(read_bounded(f"{directory}/cgroup", _MAX_CGROUP)))
         if placement.container_id and (placement.pod_uid or not placement.is_relative):
+            return placement
+        if self._mount_namespace(pid) in self._plain_mounts:
             return placement
         return complete_by_mounts(placement, _lines(read_bounded(f"{directory}/mountinfo", _MAX_MOUNTS)))
 

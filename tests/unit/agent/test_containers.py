@@ -41,7 +41,7 @@ class Told(Directory):
 def test_until_it_is_known_a_container_is_asked_for() -> None:
     told = Told()
     assert Containers(told).complete(FACTS) == (FACTS, True)
-    assert told.queries == [Query(ID, "podman", 1000)]
+    assert told.queries == [Query(ID, "podman", 1000, in_pod=True)]
 
 
 def test_what_is_known_is_joined_with_what_the_process_tells() -> None:

@@ -151,3 +151,14 @@ def test_a_process_in_a_pod_declares_what_the_downward_api_gave_it(proc):
         owners=(("deployment", "web"), ("replicaset", "web-7d4b9c6f58")),
     )
     assert (facts.service_name, facts.service_namespace, facts.declared) == ("web", "shop", (("a", "b"),))
+
+
+def test_mounts_that_containers_do_not_have_are_not_looked_at(proc):
+    for process in ("self", "42"):
+        (proc.root / process / "ns").mkdir(parents=True)
+    (proc.root / "self" / "ns" / "mnt").touch()
+    (proc.directory / "ns" / "mnt").hardlink_to(proc.root / "self" / "ns" / "mnt")
+    proc.write(
+        "mountinfo", f"1 2 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 x rw\n"
+    )
+    assert proc.facts().container_id == ""
