@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.agent.doctor import CHECKS, Report, Result
-from otel_qtap.agent.doctor.outcome import fail, ok
+from otel_qtap.agent.doctor.outcome import Remedy, fail, ok
 from otel_qtap.agent.doctor.report import Severity
 from otel_qtap.cli.doctor import render
 from tests.support.otlp_sink import running_sink
@@ -65,6 +65,16 @@ def test_long_lines_are_wrapped_below_where_they_began() -> None:
         "           → one two three four five six",
         "             seven eight nine",
     ]
+
+
+def test_all_flags_stand_together_before_the_verdict() -> None:
+    flags = (("--pid=host",), ("--pid=host", "--cap-add=BPF"))
+    lacking = [fail("absent", remedy=Remedy("add it", each)) for each in flags]
+    report = Report(tuple(Result("a.b", Severity.PRIVILEGE, outcome) for outcome in lacking))
+    *_, together, blank, verdict = render(report, coloured=False, columns=200).splitlines()
+    assert together == "All flags that the container lacks: --pid=host --cap-add=BPF"
+    assert blank == ""
+    assert "cannot capture" in verdict
 
 
 def test_colour_only_where_it_is_asked_for() -> None:
