@@ -106,23 +106,27 @@ def test_a_containers_curl_has_the_containers_identity(
     assert "deployment.environment.name" not in resource
 
 
-def test_without_a_socket_a_container_still_has_its_id_and_its_declared_names(
+def test_a_runtime_that_hangs_costs_no_more_than_what_it_would_have_told(
     tmp_path: Path, image: str, server: TlsServer, pki: Pki
 ) -> None:
-    with running_collector(tmp_path / "collector") as collector:
+    hung = tmp_path / "hung.sock"
+    with running_collector(tmp_path / "collector") as collector, socket.socket(socket.AF_UNIX) as runtime:
+        runtime.bind(str(hung))
+        runtime.listen()  # and nobody accepts
         settings = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
-            "OTEL_QTAP_WORKLOADS_RUNTIMES": "false",
+            "OTEL_QTAP_WORKLOADS_SOCKETS": str(hung),
             **OF_THE_AGENT,
         }
         with (
-            running_agent(tmp_path / "agent", settings),
+            running_agent(tmp_path / "agent", settings) as agent,
             asking_container(
                 image, "qtap-declared", server, pki,
                 "--env=OTEL_RESOURCE_ATTRIBUTES=service.name=web,service.namespace=shop,region=eu",
             ) as container,
         ):  # fmt: skip
             resource = resource_of(collector, "qtap-declared", "container.id")
+            agent.wait_for_log(f"the container engine at {hung} tells nothing of containers")
 
     assert resource["container.id"] == container.id
     assert (resource["service.name"], resource["service.namespace"], resource["region"]) == (

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each sample in tests/data/cgroups is a /proc/PID/cgroup as the runtime of its name writes it."""
+"""Each sample in tests/data/cgroups is a /proc/PID/cgroup as the runtime of its name writes it.
+
+Ids are made up. tests/containers reads those of real containers of Podman and containerd.
+"""
 
 from pathlib import Path
 
