@@ -140,9 +140,10 @@ def test_readme_leads_to_the_span_of_another_container(tmp_path: Path, pki: Pki)
         assert "spans, log events and metrics go to http://localhost:4318 (http/protobuf)" in done.stdout
         assert f"payloads go to s3://payloads at {store.endpoint}" in done.stdout
         assert re.search(r"capturing: [1-9]\d* TLS library files probed", done.stdout)
-        (span,) = collector.wait_for_spans(1, lambda span: span.kind == "client" and span.port == 443)
-        assert span.attributes["server.address"] == "example.com"
-        assert span.resource["container.id"] == created_from(curl_image)
+        curl = created_from(curl_image)
+        # By its container: the agent sees whatever else this machine does with TLS meanwhile.
+        (span,) = collector.wait_for_spans(1, lambda span: span.resource.get("container.id") == curl)
+        assert (span.kind, span.attributes["server.address"], span.port) == ("client", "example.com", 443)
         assert span.body_reference("response").startswith("s3://payloads/")
         assert store.objects("payloads")
 
@@ -161,6 +162,7 @@ def test_same_commit_makes_the_same_image() -> None:
         first = build_agent("localhost/otel-qtap-tests/agent", "--no-cache")
     assert layers(first) == layers(again)
     assert configuration(first) == configuration(again)
+    engine("rmi", "--force", again)
 
 
 def packages(image: str) -> str:
