@@ -176,7 +176,11 @@ def test_the_kernel_knows_the_files_that_are_in_use_and_no_others(
     known, unknown = (library.stat().st_ino, LIBRARY), (namesake.stat().st_ino, OTHER)
     assert keeper.marks() == sorted([known, unknown])
 
-    for device in (2, 3, 4):  # each mount of a container shows the file on another device
+    for device in (
+        0xFFF00002,
+        0xFFF00003,
+        0xFFF00004,
+    ):  # each mount of a container shows the file on another device
         assert keeper.hear(mapper, library, device) is True
         assert keeper.hear(other, namesake, device) is False
     assert keeper.hear(mapper, LIBCRYPTO) is None
