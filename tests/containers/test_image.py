@@ -79,7 +79,10 @@ def test_labels_tell_what_the_image_is() -> None:
     told = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
     assert told["title"] == "otel-qtap"
     assert told["version"] == run_container(agent_image(), "--version").split()[-1]
-    assert len(told["revision"]) == 40
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert told["revision"] == commit.stdout.strip()
     assert told["created"] == "2026-01-01T00:00:00Z"
 
 
