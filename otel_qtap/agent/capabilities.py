@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from otel_qtap.agent.kernel import UPROBE_MULTI_KERNEL
+from otel_qtap.agent.kernel import LAST_COMMON_PARANOIA, UPROBE_MULTI_KERNEL
 from otel_qtap.capture.attach import Tracefs
 
 BITS = {
@@ -68,12 +68,13 @@ def needs(
     tracefs: Tracefs = Tracefs.READABLE,
     root: bool = True,
     recording: bool = False,
+    paranoid: int | None = None,
 ) -> tuple[Need, ...]:
     """What the agent has a use for.
 
     ``kernel`` is its release, ``attach`` "multi" or "perf", ``root`` whether the agent runs as uid 0:
     another account may share itself with the pipeline, root may not. ``recording`` opens a file of the
-    user's later than directories are made.
+    user's later than directories are made. ``paranoid`` is kernel.perf_event_paranoid.
     """
     starting, attaching, running = Stage
     account = "gives the process that parses what was captured an account of its own"
@@ -122,6 +123,12 @@ def needs(
         # Measured where there is a choice. Older kernels may be content with CAP_PERFMON.
         required = kernel >= UPROBE_MULTI_KERNEL
         found.append(Need(("CAP_SYS_ADMIN",), running, False, required, "attaches probes as perf events"))
+    elif paranoid is not None and paranoid > LAST_COMMON_PARANOIA:
+        # Debian's addition to perf_event_open(2), run on its 6.12: CAP_PERFMON does not stand above it.
+        purpose = (
+            f"attaches system call tracepoints where kernel.perf_event_paranoid is {paranoid}, as on Debian"
+        )
+        found.append(Need(("CAP_SYS_ADMIN",), attaching, False, False, purpose))
     if kernel < _COUNTED_MEMORY_KERNEL:
         found.append(Need(("CAP_SYS_RESOURCE",), running, True, True, "locks memory for BPF maps"))
     if tracefs is Tracefs.ABSENT:

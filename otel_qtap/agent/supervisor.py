@@ -30,7 +30,7 @@ from otel_qtap.agent.health import listen
 from otel_qtap.agent.host import host_identity
 from otel_qtap.agent.instrumented import instrumentation_judge
 from otel_qtap.agent.introduction import introduction
-from otel_qtap.agent.kernel import OLDEST_KERNEL, attach_mode, kernel_release
+from otel_qtap.agent.kernel import OLDEST_KERNEL, attach_mode, kernel_release, perf_event_paranoid
 from otel_qtap.agent.log_output import set_up_logging
 from otel_qtap.agent.messages import log_message, probes_message, process_message, selectors_message
 from otel_qtap.agent.pid_namespace import HOW_TO_SHARE, is_the_hosts
@@ -95,6 +95,7 @@ def _needs(settings: Settings, recording: bool) -> tuple[Need, ...]:
         tracefs=find_tracefs()[0],
         root=os.geteuid() == 0,
         recording=recording,
+        paranoid=perf_event_paranoid(),
     )
 
 

@@ -112,7 +112,8 @@ class Tracepoints:
                     self.detach()
                     raise CaptureError(
                         f"cannot attach to the tracepoint syscalls/sys_enter_{name}: {error.strerror}. "
-                        "The kernel needs CONFIG_FTRACE_SYSCALLS; the agent needs CAP_PERFMON and CAP_BPF."
+                        "The kernel needs CONFIG_FTRACE_SYSCALLS; the agent needs CAP_PERFMON and CAP_BPF, "
+                        "and CAP_SYS_ADMIN where kernel.perf_event_paranoid is above 2."
                     ) from error
 
     def detach(self) -> None:

@@ -6,7 +6,8 @@ import os
 from otel_qtap.agent.doctor.detached_mount import detached_mount
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok, skip, warn
-from otel_qtap.agent.kernel import OLDEST_KERNEL
+from otel_qtap.agent.kernel import LAST_COMMON_PARANOIA, OLDEST_KERNEL
+from otel_qtap.agent.kernel import perf_event_paranoid as perf_event_paranoid_of
 
 _ONE_LINE = 256
 
@@ -59,14 +60,20 @@ def _lockdown_states(host: Host) -> str:
 
 
 def perf_event_paranoid(host: Host) -> Outcome:
-    """What the kernel lets whoever lacks CAP_PERFMON do; who has it is asked nothing."""
-    try:
-        value = (host.proc / "sys/kernel/perf_event_paranoid").read_text().strip()
-    except OSError:
+    """What the kernel lets whoever lacks CAP_PERFMON do, or CAP_SYS_ADMIN where a distribution raised it."""
+    value = perf_event_paranoid_of(host.proc)
+    if value is None:
         return skip("this kernel does not tell")
-    if host.holds("CAP_PERFMON") or host.holds("CAP_SYS_ADMIN"):
+    if host.holds("CAP_SYS_ADMIN"):
+        return ok(f"{value}; CAP_SYS_ADMIN stands above it")
+    if not host.holds("CAP_PERFMON"):
+        return skip(f"{value}; needs CAP_PERFMON")
+    if value <= LAST_COMMON_PARANOIA:
         return ok(f"{value}; CAP_PERFMON stands above it")
-    return skip(f"{value}; needs CAP_PERFMON")
+    return warn(
+        f"{value}: Debian's kernels then want CAP_SYS_ADMIN for system call tracepoints",
+        remedy="Give it (the agent gives it up at once), or on the host: sysctl kernel.perf_event_paranoid=2",
+    )
 
 
 def unprivileged_bpf(host: Host) -> Outcome:

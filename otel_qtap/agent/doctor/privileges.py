@@ -7,7 +7,7 @@ from otel_qtap.agent.capabilities import Need, effective_capabilities, mask, mis
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, Remedy, fail, ok, warn
 from otel_qtap.agent.doctor.remedies import capability_flags, remedy
-from otel_qtap.agent.kernel import attach_mode
+from otel_qtap.agent.kernel import attach_mode, perf_event_paranoid
 from otel_qtap.capture.attach import Tracefs
 
 _INITIAL_USER_NAMESPACE = "user:[4026531837]"
@@ -73,7 +73,11 @@ def _needs(host: Host) -> Iterable[Need]:
     # A tracefs that is absent has a check of its own.
     tracefs = Tracefs.READABLE if (found := host.tracefs()[0]) is Tracefs.ABSENT else found
     return needs(
-        kernel=host.kernel, attach=attach_mode(wanted, host.kernel), tracefs=tracefs, root=host.uid == 0
+        kernel=host.kernel,
+        attach=attach_mode(wanted, host.kernel),
+        tracefs=tracefs,
+        root=host.uid == 0,
+        paranoid=perf_event_paranoid(host.proc),
     )
 
 

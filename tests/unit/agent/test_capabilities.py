@@ -54,6 +54,15 @@ def test_the_old_capability_is_given_up_where_the_new_ones_are_held() -> None:
     }  # fmt: skip
 
 
+def test_a_raised_paranoia_wants_the_old_capability_until_tracepoints_are_attached() -> None:
+    wanted = needs(kernel=KERNEL, attach="multi", paranoid=3)
+
+    assert "CAP_SYS_ADMIN" in used_by_supervisor(Stage.ATTACHING, wanted, EVERYTHING)
+    assert "CAP_SYS_ADMIN" not in used_by_supervisor(Stage.RUNNING, wanted, EVERYTHING)
+    assert "CAP_SYS_ADMIN" not in used_by_loader(wanted, EVERYTHING)
+    assert needs(kernel=KERNEL, attach="multi", paranoid=2) == needs(kernel=KERNEL, attach="multi")
+
+
 def test_the_supervisor_gives_up_step_by_step() -> None:
     wanted = needs(kernel=KERNEL, attach="multi")
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import platform
+from pathlib import Path
 
 import pytest
 
-from otel_qtap.agent.kernel import attach_mode, kernel_release
+from otel_qtap.agent.kernel import attach_mode, kernel_release, perf_event_paranoid
 
 
 def test_the_running_kernels_release_is_that_of_uname() -> None:
@@ -38,3 +39,11 @@ def test_the_setting_stands_above_what_the_kernel_can(
     wanted: str, kernel: tuple[int, int], mode: str
 ) -> None:
     assert attach_mode(wanted, kernel) == mode
+
+
+def test_paranoia_is_a_number_or_untold(tmp_path: Path) -> None:
+    assert perf_event_paranoid(tmp_path) is None
+    setting = tmp_path / "sys/kernel/perf_event_paranoid"
+    setting.parent.mkdir(parents=True)
+    setting.write_text("-1\n")
+    assert perf_event_paranoid(tmp_path) == -1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.agent.capabilities import mask
 from otel_qtap.agent.doctor import Host, Status, kernel
 from tests.unit.agent.doctor.conftest import write_status
 
@@ -100,7 +101,12 @@ def test_lockdown_that_a_container_cannot_see(sysfs: Path) -> None:
 
 def test_what_stands_above_perf_event_paranoid(make_host: Callable[..., Host], proc: Path) -> None:
     assert kernel.perf_event_paranoid(make_host()).status is Status.SKIP
-    (proc / "sys/kernel/perf_event_paranoid").write_text("4\n")
-    assert kernel.perf_event_paranoid(make_host()).summary == "4; CAP_PERFMON stands above it"
+    (proc / "sys/kernel/perf_event_paranoid").write_text("3\n")
+    assert kernel.perf_event_paranoid(make_host()).summary == "3; CAP_SYS_ADMIN stands above it"
+    write_status(proc, CapEff=f"{mask(['CAP_PERFMON']):016x}")
+    raised = kernel.perf_event_paranoid(make_host())
+    assert (raised.status, "perf_event_paranoid=2" in raised.remedy) == (Status.WARN, True)
+    (proc / "sys/kernel/perf_event_paranoid").write_text("2\n")
+    assert kernel.perf_event_paranoid(make_host()).summary == "2; CAP_PERFMON stands above it"
     write_status(proc, CapEff="0000000000000000")
     assert kernel.perf_event_paranoid(make_host()).status is Status.SKIP
