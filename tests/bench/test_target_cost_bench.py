@@ -70,8 +70,8 @@ def test_round_trip_with_pair_sites_against_classic_ones(
 def test_server_cpu_added_per_exchange(
     rate: int, name: str, at_most: float, tmp_path: Path, nginx: Nginx, figures: Figures, load_seconds: float
 ) -> None:
-    """The mark is 12 us in all where writing raw bytes adds 3 at a low rate and 8 at saturation. What that adds
-    is the machine's: at a low rate its caches are cold, and there it was 11 on one, too."""
+    """The mark is 12 us in all where writing raw bytes adds 3 at a low rate and 8 at saturation. What that
+    adds is the machine's: at a low rate its caches are cold, and there it was 11 on one, too."""
     nginx.add_sized(1024)
     costs: dict[str, list[float]] = {"bare": [], "floor": [], "observed": []}
 
