@@ -4,7 +4,6 @@
 Reading only; nothing here tells a byte of payload.
 """
 
-import errno
 import json
 import logging
 import socket
@@ -16,36 +15,14 @@ from typing import Any
 
 from otel_qtap import __version__
 from otel_qtap.conditions import State
-from otel_qtap.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
-_HINTS = {
-    errno.EADDRINUSE: " (`ss --listening --tcp --processes` shows who has this one; another otel-qtap?)",
-    errno.EACCES: " above 1023",
-}
 MAX_REQUESTS = 32
 """Answered at a time; more are turned away, or anybody on this host could have threads without end."""
 
 
 Conditions = Mapping[str, State]
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Bind the health address. Raises SettingsError when it is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"OTEL_QTAP_HEALTH_ADDRESS={host}:{port}: cannot listen there: {error.strerror}. "
-            f"Name a free HOST:PORT of this machine{_HINTS.get(error.errno or 0, '')}."
-        ) from error
-    return listener
 
 
 def as_json(name: str, conditions: Conditions) -> dict[str, Any]:

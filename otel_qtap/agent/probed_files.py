@@ -112,7 +112,7 @@ class ProbedFiles:
         if not plan.sites:
             logger.info("%s is not probed: %s", name, "; ".join(r.reason for r in plan.refusals))
             return
-        sites = [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
+        sites = sites_of(plan)
         if not self._has_room(sites):
             self._scanner.forget(plan.identity)
             return
@@ -211,3 +211,8 @@ class ProbedFiles:
 def _is_still_there(plan: LibraryPlan) -> bool:
     identity = identify(plan.path)
     return identity is not None and is_same_inode(identity, plan.identity)
+
+
+def sites_of(plan: LibraryPlan) -> list[Site]:
+    """Where a plan has probes attached."""
+    return [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]

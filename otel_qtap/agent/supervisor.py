@@ -26,7 +26,6 @@ from otel_qtap.agent.capabilities import (
 from otel_qtap.agent.containers import Containers, new_containers
 from otel_qtap.agent.directories import plans_directory, prepare_directories
 from otel_qtap.agent.file_watch import FileWatch
-from otel_qtap.agent.health import listen
 from otel_qtap.agent.host import host_identity
 from otel_qtap.agent.instrumented import instrumentation_judge
 from otel_qtap.agent.introduction import introduction
@@ -50,6 +49,7 @@ from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.errors import PrivilegeError, SettingsError
+from otel_qtap.listening import listen
 from otel_qtap.model.identity import ProcessFacts
 from otel_qtap.settings import Settings
 from otel_qtap.settings.model import DEFAULT_FILE
@@ -76,7 +76,7 @@ def run_agent(settings: Settings, record_to: Path | None, reread: Reread) -> int
     _require_privileges(missing(wanted, held))
     limit_to(used_by_supervisor(Stage.STARTING, wanted, held))
     # A recorder has no health to tell, and may run beside an agent that has.
-    listener = None if record_to else listen(settings.health.address.host, settings.health.address.port)
+    listener = None if record_to else listen("OTEL_QTAP_HEALTH_ADDRESS", *settings.health.address)
     prepare_directories(settings)
     tracing_directory()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

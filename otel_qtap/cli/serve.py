@@ -47,10 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     set_role("viewer")
     set_up_logging(settings.log_level, settings.log.format)
     access = _access(settings)
+    from otel_qtap.listening import listen  # noqa: PLC0415
     from otel_qtap.viewer.application import Application  # noqa: PLC0415 - only this command pays
     from otel_qtap.viewer.authentication import Authenticator, Proxy  # noqa: PLC0415
     from otel_qtap.viewer.guard import Guard  # noqa: PLC0415
-    from otel_qtap.viewer.server import ViewerServer, listen, tls_context  # noqa: PLC0415
+    from otel_qtap.viewer.server import ViewerServer, tls_context  # noqa: PLC0415
     from otel_qtap.viewer.sessions import Sessions  # noqa: PLC0415
     from otel_qtap.viewer.throttle import Throttle  # noqa: PLC0415
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     tls = (
         tls_context(serve.tls_certificate, serve.tls_key) if serve.tls_certificate and serve.tls_key else None
     )
-    listener = listen(*serve.address)
+    listener = listen("OTEL_QTAP_SERVE_ADDRESS", *serve.address)
     host, port = listener.getsockname()[:2]
     store = _store(settings)
     drop_privileges(*settings.pipeline.user)

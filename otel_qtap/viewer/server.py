@@ -34,23 +34,6 @@ ANSWER_SECONDS = 300.0
 LARGEST_FORM = 16 << 10
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind the address. Raises SettingsError when it is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"OTEL_QTAP_SERVE_ADDRESS={host}:{port}: cannot listen there: {error.strerror}. "
-            "Name a free HOST:PORT of this machine."
-        ) from error
-    return listener
-
-
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """For servers, TLS 1.2 and later. Raises SettingsError when the files do not fit."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

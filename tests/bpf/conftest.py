@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from otel_qtap.capture.attach import Probes, Site, Tracepoints
+from otel_qtap.agent.probed_files import sites_of
+from otel_qtap.capture.attach import Probes, Tracepoints
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.records import ProcessNotice, process_notice
 from otel_qtap.capture.ring import Counters, RingBuffer
@@ -103,7 +104,7 @@ def _tap(attach: str, *, force_classic: bool) -> Iterator[Tap]:
     probes = Probes(
         session,
         LIBSSL,
-        [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites],
+        sites_of(plan),
     )
     maps = session.maps
     yield Tap(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_qtap.capture.attach import Probes, Site
+from otel_qtap.agent.probed_files import sites_of
+from otel_qtap.capture.attach import Probes
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.model.events import ConnectionClosed, DataCaptured
 from tests.bpf.conftest import Tap
@@ -30,8 +31,7 @@ def call(multi_tap: Tap, tmp_path: Path) -> Callable[..., list[DataCaptured]]:
     library = tmp_path / "libssl-false.so"
     subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
     plan = LibraryLocator(None).locate(str(library))
-    sites = [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
-    probes = Probes(multi_tap.session, plan.path, sites, plan.identity.state)
+    probes = Probes(multi_tap.session, plan.path, sites_of(plan), plan.identity.state)
 
     def claim(*sizes: int) -> list[DataCaptured]:
         process = subprocess.Popen([sys.executable, "-c", CALLER, library, *map(str, sizes)], text=True)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from otel_qtap.capture.attach import Probes, Site
+from otel_qtap.agent.probed_files import sites_of
+from otel_qtap.capture.attach import Probes
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import Loading
 from otel_qtap.discovery.btf import kernel_offsets
@@ -27,11 +28,8 @@ def running_floor(library: str) -> Iterator[None]:
         data_ring_bytes=_RING_BYTES,
         source=_SOURCE,
     ).result()
-    sites = [
-        Site(site.file_offset, site.cookie, site.needs_return)
-        for site in LibraryLocator(None).locate(library).sites
-        if site.cookie & 0xFF in (Hook.READ, Hook.WRITE)
-    ]
+    plan = LibraryLocator(None).locate(library)
+    sites = [site for site in sites_of(plan) if site.cookie & 0xFF in (Hook.READ, Hook.WRITE)]
     probes = Probes(session, library, sites)
     ring = RingBuffer(session.maps["data_ring"], session.data_ring_bytes)
     stop = Event()

@@ -2,7 +2,6 @@
 """The Docker Engine API over a Unix socket, as Docker and Podman serve it (API 1.24 and later)."""
 
 import http.client
-import json
 import socket
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from otel_qtap.discovery.containers.answer import (
     text,
     texts,
 )
+from otel_qtap.discovery.containers.http_json import StatusError, get_json
 from otel_qtap.model.identity import ContainerFacts, PodFacts
 
 _MAX_BYTES = 4 << 20
@@ -67,22 +67,12 @@ class EngineApi:
 
     def _get(self, path: str) -> Any:
         """The JSON at ``path``; None where the engine knows nothing of that name."""
-        connection = _UnixConnection(self._path, self._seconds)
         try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            if response.status == http.client.NOT_FOUND:
+            return get_json(_UnixConnection(self._path, self._seconds), path, {}, _MAX_BYTES)
+        except StatusError as error:
+            if error.status == http.client.NOT_FOUND:
                 return None
-            if response.status != http.client.OK:
-                raise ValueError(f"status {response.status}")
-            body = response.read(_MAX_BYTES + 1)
-        except http.client.HTTPException as error:
-            raise ValueError(f"no HTTP ({type(error).__name__})") from None
-        finally:
-            connection.close()
-        if len(body) > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES} bytes")
-        return json.loads(body)
+            raise
 
 
 def _pod(labels: Mapping[str, Any]) -> PodFacts | None:

@@ -2,7 +2,6 @@
 """The pods of this node, from the kubelet's own list of them (GET /pods)."""
 
 import http.client
-import json
 import ssl
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from otel_qtap.discovery.containers.answer import (
     resource_annotations,
     text,
 )
+from otel_qtap.discovery.containers.http_json import StatusError, get_json
 from otel_qtap.discovery.containers.kubelet_access import PORT, SERVICE_ACCOUNT, KubeletAccess
 from otel_qtap.discovery.workload import owners_of
 from otel_qtap.model.identity import ContainerFacts, Pairs, PodFacts
@@ -58,22 +58,14 @@ class Kubelet:
     def _pods(self) -> Any:
         connection, headers = self._connection()
         try:
-            connection.request("GET", "/pods", headers=headers)
-            response = connection.getresponse()
-            if response.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-                raise PermissionError(0, "it refuses the service account, which needs get on nodes/proxy")
-            if response.status != http.client.OK:
-                raise ValueError(f"status {response.status}")
-            body = response.read(_MAX_BYTES + 1)
+            return get_json(connection, "/pods", headers, _MAX_BYTES)
+        except StatusError as error:
+            if error.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+                refusal = "it refuses the service account, which needs get on nodes/proxy"
+                raise PermissionError(0, refusal) from None
+            raise
         except ssl.SSLCertVerificationError:
             raise PermissionError(0, "its certificate is signed by none of the trusted authorities") from None
-        except http.client.HTTPException as error:
-            raise ValueError(f"no HTTP ({type(error).__name__})") from None
-        finally:
-            connection.close()
-        if len(body) > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES} bytes")
-        return json.loads(body)
 
     def _connection(self) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         parts = urlsplit(self._access.url)

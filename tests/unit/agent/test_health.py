@@ -7,9 +7,10 @@ import socket
 
 import pytest
 
-from otel_qtap.agent.health import MAX_REQUESTS, HealthServer, listen
+from otel_qtap.agent.health import MAX_REQUESTS, HealthServer
 from otel_qtap.conditions import State
 from otel_qtap.errors import SettingsError
+from otel_qtap.listening import listen
 from tests.support.waiting import eventually
 
 
@@ -20,7 +21,7 @@ class Served:
         self.conditions = {"probes": State(True, 1.5, ""), "collector": State(True, 2.0, "")}
         self.alive = {"chain": State(True, 0.0, "")}
         self.metrics = "# EOF\n"
-        self._listener = listen("127.0.0.1", 0)
+        self._listener = listen("OTEL_QTAP_HEALTH_ADDRESS", "127.0.0.1", 0)
         self.port = self._listener.getsockname()[1]
         HealthServer(
             self._listener,
@@ -133,10 +134,10 @@ def test_an_address_that_is_taken_is_refused_with_the_variable(served: Served) -
         SettingsError,
         match=rf"HEALTH_ADDRESS=127.0.0.1:{served.port}: cannot listen.*another otel-qtap",
     ):
-        listen("127.0.0.1", served.port)
+        listen("OTEL_QTAP_HEALTH_ADDRESS", "127.0.0.1", served.port)
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
 def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
     with pytest.raises(SettingsError, match="Name a free HOST:PORT"):
-        listen(host, 0)
+        listen("OTEL_QTAP_HEALTH_ADDRESS", host, 0)

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from otel_qtap.agent.directories import prepare_directories
-from otel_qtap.agent.health import listen
 from otel_qtap.agent.ledger import Balance, Ledger
 from otel_qtap.agent.messages import Channel, probes_message
 from otel_qtap.agent.pipeline import Intake, pipeline_main
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import KernelSession
+from otel_qtap.listening import listen
 from otel_qtap.model.events import ConnectionClosed, DataCaptured
 from otel_qtap.model.identity import Direction
 from otel_qtap.settings import load_settings
@@ -108,7 +108,7 @@ class Running:
             }
         )
         prepare_directories(settings)
-        listener = listen("127.0.0.1", 0)
+        listener = listen("OTEL_QTAP_HEALTH_ADDRESS", "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()

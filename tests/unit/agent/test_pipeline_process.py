@@ -11,9 +11,9 @@ import pytest
 
 from otel_qtap.agent import pipeline_process
 from otel_qtap.agent.directories import prepare_directories
-from otel_qtap.agent.health import listen
 from otel_qtap.agent.pipeline_process import PipelineProcess
 from otel_qtap.agent.vital_signs import VitalSigns
+from otel_qtap.listening import listen
 from otel_qtap.settings import Settings, load_settings
 from tests.support.stopped_thread import stopped_thread
 from tests.support.waiting import eventually
@@ -33,7 +33,7 @@ class Supervised:
         prepare_directories(settings)
         self.process = PipelineProcess(
             settings,
-            listen("127.0.0.1", 0),
+            listen("OTEL_QTAP_HEALTH_ADDRESS", "127.0.0.1", 0),
             None,
             self.signs,
             introduce=lambda: self.introduced.append(self.process.pid),

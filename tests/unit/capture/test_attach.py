@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.agent.probed_files import sites_of
 from otel_qtap.capture import attach
 from otel_qtap.capture.attach import (
     Probes,
@@ -40,10 +41,6 @@ def plan(tmp_path: Path) -> LibraryPlan:
     return LibraryLocator(None).locate(str(copy))
 
 
-def sites(plan: LibraryPlan) -> list[Site]:
-    return [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
-
-
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
@@ -53,7 +50,7 @@ def test_probes_hold_their_descriptors_until_they_are_detached(
     kernel_session: KernelSession, plan: LibraryPlan
 ) -> None:
     before = descriptors()
-    probes = Probes(kernel_session, plan.path, sites(plan), plan.identity.state)
+    probes = Probes(kernel_session, plan.path, sites_of(plan), plan.identity.state)
 
     assert probes.descriptors > 0
     assert descriptors() == before + probes.descriptors
@@ -70,7 +67,7 @@ def test_a_path_that_leads_to_another_file_by_now_is_refused(
     before = descriptors()
 
     with pytest.raises(CaptureError, match=r"cannot probe .*libssl.so.3: .*ESTALE"):
-        Probes(kernel_session, plan.path, sites(plan), plan.identity.state)
+        Probes(kernel_session, plan.path, sites_of(plan), plan.identity.state)
     assert descriptors() == before
 
 
@@ -82,7 +79,7 @@ def test_a_place_that_cannot_be_probed_leaves_nothing_attached(
     beyond = Site(1 << 40, plan.sites[0].cookie, False)
 
     with pytest.raises(CaptureError, match="cannot probe"):
-        Probes(kernel_session, plan.path, [*sites(plan), beyond], plan.identity.state)
+        Probes(kernel_session, plan.path, [*sites_of(plan), beyond], plan.identity.state)
     assert descriptors() == before
 
 
@@ -94,7 +91,7 @@ def test_a_file_that_is_gone_is_named(kernel_session: KernelSession, tmp_path: P
 def test_a_library_without_returns_to_probe_is_attached_to(
     kernel_session: KernelSession, plan: LibraryPlan
 ) -> None:
-    entries = [site for site in sites(plan) if not site.on_return]
+    entries = [site for site in sites_of(plan) if not site.on_return]
     assert entries
     probes = Probes(kernel_session, plan.path, entries, plan.identity.state)
 
@@ -108,7 +105,7 @@ def test_many_files_are_detached_from_together(
 ) -> None:
     before = descriptors()
     copies = [shutil.copy(LIBSSL, tmp_path / f"copy-{number}") for number in range(3)]
-    held = [Probes(kernel_session, str(copy), sites(plan)) for copy in copies]
+    held = [Probes(kernel_session, str(copy), sites_of(plan)) for copy in copies]
     detach_together(held)
 
     assert descriptors() == before
@@ -182,4 +179,4 @@ def test_perf_events_that_are_refused_name_their_capability(
     )
 
     with pytest.raises(CaptureError, match=r"EACCES\); perf events may need CAP_SYS_ADMIN"):
-        Probes(session, plan.path, sites(plan))
+        Probes(session, plan.path, sites_of(plan))

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from otel_qtap.agent.health import HealthServer, listen
+from otel_qtap.agent.health import HealthServer
 from otel_qtap.cli.main import main
 from otel_qtap.conditions import State
+from otel_qtap.listening import listen
 from tests.support.pki import Pki
 from tests.support.ports import free_port
 from tests.support.viewer import running_viewer
@@ -20,7 +21,7 @@ class Agent:
     """What the command meets: a health address, and whether the agent is ready."""
 
     def __init__(self) -> None:
-        listener = listen("127.0.0.1", 0)
+        listener = listen("OTEL_QTAP_HEALTH_ADDRESS", "127.0.0.1", 0)
         self.port = listener.getsockname()[1]
         self.conditions = {"probes": State(True, 0.0, ""), "collector.traces": State(True, 0.0, "")}
         HealthServer(

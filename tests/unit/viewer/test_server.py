@@ -12,10 +12,11 @@ from threading import Thread
 import pytest
 
 from otel_qtap.errors import SettingsError
+from otel_qtap.listening import listen
 from otel_qtap.viewer import responses
 from otel_qtap.viewer.requests import Request
 from otel_qtap.viewer.responses import Response
-from otel_qtap.viewer.server import LARGEST_FORM, MOST_CONNECTIONS, ViewerServer, listen, tls_context
+from otel_qtap.viewer.server import LARGEST_FORM, MOST_CONNECTIONS, ViewerServer, tls_context
 from tests.support.pki import Pki
 from tests.support.waiting import eventually
 
@@ -33,7 +34,7 @@ class Mirror:
 
 @contextmanager
 def serving(tls: ssl.SSLContext | None = None, **options: float) -> Iterator[tuple[int, Mirror]]:
-    listener, mirror = listen("127.0.0.1", 0), Mirror()
+    listener, mirror = listen("OTEL_QTAP_SERVE_ADDRESS", "127.0.0.1", 0), Mirror()
     server = ViewerServer(listener, mirror, tls, **options)  # type: ignore[arg-type]
     port = listener.getsockname()[1]
     thread = Thread(target=server.serve)
@@ -207,7 +208,7 @@ def test_a_certificate_without_its_key_is_refused(pki: Pki) -> None:
 
 
 def test_an_address_that_is_taken_is_refused_with_the_variable() -> None:
-    with listen("127.0.0.1", 0) as taken:
+    with listen("OTEL_QTAP_SERVE_ADDRESS", "127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"OTEL_QTAP_SERVE_ADDRESS=127.0.0.1:{port}: cannot listen"):
-            listen("127.0.0.1", port)
+            listen("OTEL_QTAP_SERVE_ADDRESS", "127.0.0.1", port)
