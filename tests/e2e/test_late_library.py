@@ -16,6 +16,7 @@ from tests.support.agent import AgentProcess
 from tests.support.clients import python_program
 from tests.support.collector import Collector
 from tests.support.exchanges import key_of
+from tests.support.keepalive import KeepaliveClient
 from tests.support.pki import Pki
 from tests.support.tls_servers import TlsServer
 
@@ -40,26 +41,10 @@ def copy_libraries(target: Path) -> Path:
     return next(target / library.name for library in own if "libssl" in library.name)
 
 
-class Client:
-    """A keep-alive client, connected."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        assert self._line() == "connected\n"
-
-    def get(self, target: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(target + "\n")
-        self.process.stdin.flush()
-        assert self._line() == "200\n"
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-
 @contextmanager
-def client_with(library: Path, server: TlsServer, pki: Pki, wrapper: Sequence[str] = ()) -> Iterator[Client]:
+def client_with(
+    library: Path, server: TlsServer, pki: Pki, wrapper: Sequence[str] = ()
+) -> Iterator[KeepaliveClient]:
     command = [*wrapper, *python_program("keepalive_client.py", str(server.port), str(pki.ca))]
     with subprocess.Popen(
         command,
@@ -68,7 +53,8 @@ def client_with(library: Path, server: TlsServer, pki: Pki, wrapper: Sequence[st
         text=True,
         env={**os.environ, "LD_LIBRARY_PATH": str(library.parent)},
     ) as process:
-        client = Client(process)
+        client = KeepaliveClient(process)
+        client.wait_connected()
         assert str(library) in procfs.mapped_files(process.pid)
         yield client
         assert process.stdin is not None

@@ -11,14 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from tests.support.cache import cache_root, cached_build, fingerprint, run_build_step
 from tests.support.collector_build import collector_binary
-from tests.support.containers import SUITE, package_source
+from tests.support.containers import CHECKOUT, SUITE, package_source
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 SERIES = ("6.1", "6.12")
 PACKAGES = ("python3", "python3-bpfcc", "python3-venv", "curl", "openssl", "iproute2", "nginx-light", "ruby")
 TESTS = (
@@ -140,8 +140,6 @@ def _archive(root: Path, to: Path) -> None:
 
 def main() -> int:
     """Run on each series named, or on all of SERIES; 0 when all passed."""
-    import tempfile
-
     failed = []
     with tempfile.TemporaryDirectory(prefix="otel-qtap-kernels-") as name:
         archives = [system(), overlay(Path(name))]

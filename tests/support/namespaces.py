@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.cache import cached_build, fingerprint, run_build_step
+from tests.support.keepalive import KeepaliveClient
 from tests.support.overlays import scratch_file_system
 from tests.support.pki import Pki
 
@@ -20,30 +21,13 @@ _PROGRAMS = Path(__file__).parent / "programs"
 
 
 @dataclass(slots=True)
-class Container:
+class Container(KeepaliveClient):
     """A TLS client in a mount namespace of its own, with a connection once it ``is_connected``."""
-
-    process: "subprocess.Popen[str]"
 
     @property
     def pid(self) -> int:
         """Its one process."""
         return self.process.pid
-
-    def wait_connected(self) -> None:
-        """Wait for its handshake."""
-        assert self._line() == "connected\n"
-
-    def get(self, target: str) -> None:
-        """One exchange on its connection."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(target + "\n")
-        self.process.stdin.flush()
-        assert self._line() == "200\n"
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
 
     def stop(self) -> None:
         """Let it close its connection and end."""
