@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 // OpenSSL's calls. One pair of programs serves every function; the site's cookie says which it is.
 
-QTAP_INLINE int qtap_is_excluded(u32 tgid)
-{
-	u64 *start_ticks = excluded_processes.lookup(&tgid);
-
-	return start_ticks && *start_ticks == qtap_process_start_ns() / 10000000;
-}
-
 // int ssl_read_internal(SSL *s, void *buf, size_t num, size_t *readbytes);
 // int ssl_write_internal(SSL *s, const void *buf, size_t num, [uint64_t flags,] size_t *written);
 // int SSL_read(SSL *ssl, void *buf, int num);          int SSL_read_ex(..., size_t *readbytes);
@@ -18,7 +11,7 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct qtap_call_key key = {};
 	struct qtap_thread *thread;
-	u32 count = (cookie >> 8) & 0xff;
+	u32 count = QTAP_COOKIE_COUNT(cookie);
 	u64 handle = ctx->di, arg4 = ctx->cx, arg5 = ctx->r8, now = bpf_ktime_get_boot_ns();
 
 	// Both are loaded here: a choice between two places in ctx becomes pointer arithmetic on it, which
@@ -49,14 +42,14 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	thread->call.stack_pointer = ctx->sp;
 	thread->call.first_io = 0;
 	thread->call.last_io = 0;
-	thread->call.hook = cookie & 0xff;
+	thread->call.hook = QTAP_COOKIE_HOOK(cookie);
 	return 0;
 }
 
 QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), size;
-	u32 hook = cookie & 0xff, count = (cookie >> 8) & 0xff;
+	u32 hook = QTAP_COOKIE_HOOK(cookie), count = QTAP_COOKIE_COUNT(cookie);
 	struct qtap_thread *thread = threads.lookup(&pid_tgid);
 	struct qtap_call_key key = {};
 	struct qtap_call *open, call;
@@ -103,6 +96,11 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 	}
 	if (!size)
 		return 0;
+	state = qtap_follow_random(state, call.handle, cookie);
+	if (!state) {
+		qtap_count_loss(QTAP_LOST_NO_STATE, size);
+		return 0;
+	}
 	run.direction = hook == QTAP_HOOK_WRITE ? QTAP_EGRESS : QTAP_INGRESS;
 	run.buffer = call.buffer;
 	run.started_ns = call.started_ns;
@@ -125,7 +123,7 @@ QTAP_INLINE int qtap_enter_event(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct qtap_state *state;
-	u32 hook = cookie & 0xff;
+	u32 hook = QTAP_COOKIE_HOOK(cookie);
 
 	if (qtap_is_excluded(pid_tgid >> 32))
 		return 0;
@@ -151,13 +149,14 @@ QTAP_INLINE int qtap_enter_event(struct pt_regs *ctx, u64 cookie)
 	return 0;
 }
 
-#ifdef QTAP_ATTACH_MULTI // kernel >= 6.6: uprobe_multi links carry a cookie per site
+// Kernel >= 6.6: uprobe_multi links carry a cookie for each site; >= 5.15: links of perf events do.
+#if defined(QTAP_ATTACH_MULTI) || defined(QTAP_ATTACH_COOKIES)
 
 int qtap_enter(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
 
-	if ((cookie & 0xff) <= QTAP_HOOK_HANDSHAKE)
+	if (QTAP_COOKIE_HOOK(cookie) <= QTAP_HOOK_HANDSHAKE)
 		return qtap_enter_call(ctx, cookie);
 	return qtap_enter_event(ctx, cookie);
 }
@@ -167,7 +166,7 @@ int qtap_return(struct pt_regs *ctx)
 	return qtap_leave_call(ctx, bpf_get_attach_cookie(ctx));
 }
 
-#else // one program per kind of site, named by its cookie: see otel_qtap/capture/attach.py
+#else // one program for each kind of site, named by its cookie: see otel_qtap/capture/attach.py
 
 #define QTAP_CALL_SITE(HOOK, COUNT)                                                            \
 	int qtap_enter_##HOOK##_##COUNT(struct pt_regs *ctx)                                   \

@@ -17,10 +17,12 @@ QTAP_INLINE void qtap_note_io(u64 io)
 
 QTAP_INLINE void qtap_end_io(u64 io, u32 tgid)
 {
+	u64 socket = qtap_socket(io);
 	struct qtap_connection_key *connection;
 	struct qtap_io_key key = {};
 	struct qtap_state *state;
 
+	hellos.delete(&socket);
 	key.io = io;
 	key.tgid = QTAP_IO_TGID(tgid);
 	connection = connections_by_io.lookup(&key);
@@ -38,12 +40,31 @@ struct qtap_raw_arguments {
 	u64 arguments[3];
 };
 
-// Raw tracepoints sock_send_length and sock_recv_length (include/trace/events/sock.h): the socket comes first.
-int qtap_socket_io(struct qtap_raw_arguments *ctx)
+// At the end of a send or receive, when the process's buffer holds what was carried.
+QTAP_INLINE int qtap_socket_io(struct qtap_raw_arguments *ctx, u32 direction)
 {
-	qtap_note_io(ctx->arguments[0]);
+	struct qtap_transfer transfer = {};
+	u64 socket = ctx->arguments[0], registers;
+	int size = (int)ctx->arguments[1];
+	u16 family;
+
+	qtap_note_io(socket);
+	if (size <= 0 || !qtap_is_young(socket) || !qtap_tcp_socket(socket, &family))
+		return 0;
+	registers = bpf_task_pt_regs(bpf_get_current_task_btf());
+	transfer.direction = direction;
+	transfer.socket = socket;
+	transfer.io = socket;
+	if (qtap_find_buffer(&transfer, qtap_read(u64, registers + __builtin_offsetof(struct pt_regs, orig_ax)),
+			     qtap_read(u64, registers + __builtin_offsetof(struct pt_regs, si)), size))
+		qtap_look_at_transfer(&transfer);
 	return 0;
 }
+
+// Raw tracepoints sock_send_length and sock_recv_length (include/trace/events/sock.h): the socket comes first, then
+// the number of bytes, or an error.
+int qtap_socket_send(struct qtap_raw_arguments *ctx) { return qtap_socket_io(ctx, QTAP_EGRESS); }
+int qtap_socket_receive(struct qtap_raw_arguments *ctx) { return qtap_socket_io(ctx, QTAP_INGRESS); }
 
 // Raw tracepoint inet_sock_set_state: when a program closes a socket, both directions are shut before the state
 // changes (__tcp_close). That may be so long before the socket is gone.
@@ -65,10 +86,29 @@ int qtap_socket_destroy(struct qtap_raw_arguments *ctx)
 
 #else
 
-// For all of read, write, readv, writev, recvfrom, sendto, recvmsg and sendmsg: the descriptor comes first.
-int qtap_sys_enter_io(struct qtap_sys_enter *ctx)
+// For all of read, readv, recvfrom and recvmsg: the descriptor comes first.
+int qtap_sys_enter_receive(struct qtap_sys_enter *ctx)
 {
 	qtap_note_io((u32)ctx->arguments[0] + 1ULL);
+	return 0;
+}
+
+// For all of write, writev, sendto and sendmsg. Nothing says yet how much of it will be sent.
+int qtap_sys_enter_send(struct qtap_sys_enter *ctx)
+{
+	u64 io = (u32)ctx->arguments[0] + 1ULL;
+	struct qtap_transfer transfer = {};
+	u16 family;
+
+	qtap_note_io(io);
+	transfer.socket = qtap_tcp_socket(io, &family);
+	if (!transfer.socket || !qtap_is_young(transfer.socket))
+		return 0;
+	transfer.direction = QTAP_EGRESS;
+	transfer.io = io;
+	if (qtap_find_buffer(&transfer, ctx->number, ctx->arguments[1],
+			     ctx->number == QTAP_SYS_SENDTO || ctx->number == QTAP_SYS_WRITE ? ctx->arguments[2] : ~0ULL))
+		qtap_look_at_transfer(&transfer);
 	return 0;
 }
 

@@ -7,13 +7,16 @@
 #define QTAP_DATA_RING_PAGES 8192 // 32 MiB; a power of two
 #endif
 #ifndef QTAP_CONTROL_RING_PAGES
-#define QTAP_CONTROL_RING_PAGES 128
+#define QTAP_CONTROL_RING_PAGES 256
 #endif
 #ifndef QTAP_PROCESS_RING_PAGES
 #define QTAP_PROCESS_RING_PAGES 16
 #endif
 #ifndef QTAP_MAX_CONNECTIONS
 #define QTAP_MAX_CONNECTIONS 32768
+#endif
+#ifndef QTAP_MAX_FILES
+#define QTAP_MAX_FILES 4096
 #endif
 #ifndef QTAP_MAX_CALL_CHUNKS
 #define QTAP_MAX_CALL_CHUNKS 640 // of 64 KiB: 40 MiB in one TLS call
@@ -25,3 +28,4 @@
 #define QTAP_MAX_CALL_BYTES (1ULL << 32) // no library moves more in one call
 #define QTAP_WAKE_BYTES (4 << 20) // a power of two
 #define QTAP_VERDICT_NS 50000000 // how long a thread takes the verdict on its process for granted
+#define QTAP_HANDSHAKE_SPAN 16384 // a hello comes within as many bytes of a TCP connection, or not at all

@@ -14,6 +14,13 @@ QTAP_INLINE void qtap_count_loss(u32 reason, u64 bytes)
 		__sync_fetch_and_add(value, bytes);
 }
 
+QTAP_INLINE int qtap_is_excluded(u32 tgid)
+{
+	u64 *start_ticks = excluded_processes.lookup(&tgid);
+
+	return start_ticks && *start_ticks == qtap_process_start_ns() / 10000000;
+}
+
 QTAP_INLINE void qtap_submit_process_event(u32 kind, struct qtap_file_key *file)
 {
 	struct qtap_process_event *event = process_ring.ringbuf_reserve(sizeof(*event));
@@ -73,16 +80,26 @@ QTAP_INLINE struct qtap_tls_process qtap_process(u32 tgid)
 	return process;
 }
 
+// What is known of the TLS objects that the site with this cookie is about.
+QTAP_INLINE struct qtap_layout *qtap_layout_of(u64 cookie)
+{
+	u32 file = QTAP_COOKIE_FILE(cookie);
+
+	return layouts.lookup(&file);
+}
+
 // Where the TLS library says which end it is. Nothing is learnt from an object that is no plain TLS connection.
 QTAP_INLINE u8 qtap_role(u64 handle, u64 cookie)
 {
-	u32 role_offset = (cookie >> 32) & 0xffff, type_offset = cookie >> 48, value = 0;
+	struct qtap_layout *layout = qtap_layout_of(cookie);
+	u32 value = 0;
 
-	if (!role_offset)
+	if (!layout || !layout->role)
 		return QTAP_ROLE_UNKNOWN;
-	if (type_offset && (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + type_offset - 1)) || value))
+	if (layout->type &&
+	    (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + layout->type - 1)) || value))
 		return QTAP_ROLE_UNKNOWN;
-	if (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + role_offset)))
+	if (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + layout->role - 1)))
 		return QTAP_ROLE_UNKNOWN;
 	return value ? QTAP_SERVER : QTAP_CLIENT;
 }
@@ -92,7 +109,7 @@ QTAP_INLINE u8 qtap_role(u64 handle, u64 cookie)
 QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 start_ns, u64 cookie,
 					  struct qtap_state *ended)
 {
-	u32 hook = cookie & 0xff;
+	u32 hook = QTAP_COOKIE_HOOK(cookie);
 	struct qtap_connection_key parent_key = {};
 	struct qtap_state fresh = {}, *parent;
 
@@ -101,7 +118,8 @@ QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 s
 	fresh.connection.generation = bpf_ktime_get_boot_ns();
 	fresh.connection.tgid = key->tgid;
 	fresh.connection.user_id = bpf_get_current_uid_gid();
-	fresh.connection.library = (cookie >> 16) & 0xff;
+	fresh.connection.library = QTAP_COOKIE_LIBRARY(cookie);
+	fresh.connection.file = QTAP_COOKIE_FILE(cookie);
 	fresh.connection.role = qtap_role(key->handle, cookie);
 	bpf_get_current_comm(fresh.connection.command, sizeof(fresh.connection.command));
 	parent_key.handle = key->handle;
@@ -169,53 +187,4 @@ QTAP_INLINE int qtap_is_used(struct qtap_state *state)
 {
 	return state->connection.flags & QTAP_HANDSHAKE_SEEN || state->position[QTAP_EGRESS] ||
 	       state->position[QTAP_INGRESS];
-}
-
-// The socket that a nested syscall used carries this TLS object. Returns the state that the call belongs to.
-QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_call *call, u64 cookie)
-{
-	struct qtap_connection_key key = {};
-	struct qtap_io_key io_key = {};
-	u64 io = call->first_io, socket;
-	u16 family = 0;
-
-	// What is bound is still that socket: its end would have ended the connection. Only a handshake is
-	// looked at in any case, for an object may be used anew.
-	if (state->socket && call->hook != QTAP_HOOK_HANDSHAKE && (io == state->io || call->last_io == state->io))
-		return state;
-	// The first may have been something else: random numbers, a key log.
-	socket = qtap_tcp_socket(io, &family);
-	if (!socket && call->last_io) {
-		io = call->last_io;
-		socket = qtap_tcp_socket(io, &family);
-	}
-	if (!socket || socket == state->socket)
-		return state;
-	key.handle = call->handle;
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	// A handshake on another socket is another conversation; elsewhere, and in the first handshake, it is
-	// a second descriptor of the same one (SSL_set_rfd and SSL_set_wfd may differ).
-	if (state->socket && call->hook == QTAP_HOOK_HANDSHAKE && qtap_is_used(state)) {
-		qtap_end(state, QTAP_REPLACED);
-		state = qtap_begin(&key, state->connection.process_start_ns, cookie, state);
-		if (!state)
-			return NULL;
-	}
-	state->socket = socket;
-	state->io = io;
-	state->connection.family = family;
-	state->connection.peer_source = QTAP_PEER_NESTED_SYSCALL;
-	state->connection.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
-	state->connection.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
-	if (family == AF_INET) {
-		bpf_probe_read_kernel(state->connection.local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
-		bpf_probe_read_kernel(state->connection.remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
-	} else {
-		bpf_probe_read_kernel(state->connection.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
-		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
-	}
-	io_key.io = io;
-	io_key.tgid = QTAP_IO_TGID(key.tgid);
-	connections_by_io.update(&io_key, &key);
-	return state;
 }

@@ -12,19 +12,32 @@ enum qtap_kind {
 	QTAP_PROCESS_EXITED = 5,
 	QTAP_FILE_MAPPED = 6,
 	QTAP_PROCESS_SEEN = 7,
+	QTAP_HANDSHAKE_BYTES = 8,
+	QTAP_PROCESS_SPEAKS_TLS = 9,
 };
 
 enum qtap_direction { QTAP_EGRESS = 0, QTAP_INGRESS = 1 };
 enum qtap_role { QTAP_ROLE_UNKNOWN = 0, QTAP_CLIENT = 1, QTAP_SERVER = 2 };
-enum qtap_peer_source { QTAP_PEER_NONE = 0, QTAP_PEER_NESTED_SYSCALL = 1 };
+enum qtap_peer_source {
+	QTAP_PEER_NONE = 0,
+	QTAP_PEER_NESTED_SYSCALL = 1,
+	QTAP_PEER_HELLO_RANDOM = 2,
+	QTAP_PEER_CIPHERTEXT = 3,
+	QTAP_PEER_DESCRIPTOR = 4, // the TLS object itself holds the descriptor (Go)
+};
 enum qtap_close_reason { QTAP_SSL_FREE = 1, QTAP_SOCKET_CLOSED = 2, QTAP_REPLACED = 3 };
 enum qtap_connection_flag { QTAP_HANDSHAKE_SEEN = 1 };
+
+// As much of a hello's random as tells connections apart: bytes 8 to 23, which are random even where a library
+// puts the time first or a sentinel last (RFC 5246 7.4.1.2, RFC 8446 4.1.3).
+#define QTAP_RANDOM_BYTES 16
+#define QTAP_RANDOM_SKIPPED 8
 
 // Who talks to whom: first in every event of a connection, so that each event explains itself
 // (a lost event, or a reader that starts late, costs nothing but that event).
 struct qtap_connection {
 	__u64 process_start_ns; // task->group_leader->start_boottime
-	__u64 handle;           // SSL *
+	__u64 handle;           // SSL *, or what the library has in its place; 0 in handshake bytes
 	__u64 generation;       // boot time at which this use of the handle was first seen
 	__u32 tgid;
 	__u32 user_id;
@@ -33,15 +46,18 @@ struct qtap_connection {
 	__u16 local_port; // host order
 	__u16 remote_port;
 	__u16 family; // AF_INET, AF_INET6, or 0 while unbound
+	__u16 file;   // which probed file the TLS object belongs to: index in the map `layouts`, 0 if not known
 	__u8 role;
 	__u8 peer_source;
 	__u8 library;
 	__u8 flags;
-	__u8 _pad[6];
+	__u8 _pad[4];
+	__u8 client_random[QTAP_RANDOM_BYTES]; // part of the ClientHello's random, 0 while not known
 	char command[16];
 };
 
-// A run of plaintext; `captured` bytes follow. size > captured: the rest was not copied.
+// A run of plaintext; `captured` bytes follow. As QTAP_HANDSHAKE_BYTES: handshake records in clear, as they were
+// sent or received on a socket, whoever's it is; position is 0 and the connection has no handle. size > captured: the rest was not copied.
 struct qtap_data_event {
 	__u32 kind;
 	__u32 direction;
@@ -107,6 +123,25 @@ enum qtap_hook {
 	QTAP_HOOK_CLEAR = 8,
 };
 enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2 };
+// Which arguments a call of the library has, where they are not (object, buffer, length, ...).
+enum qtap_shape {
+	QTAP_SHAPE_PLAIN = 0,
+};
+// Bits 0-7 hook, 8-15 count, 16-23 library, 24-31 shape, 32-47 file (index in the map `layouts`).
 #define QTAP_COOKIE(hook, count, library) ((hook) | (count) << 8 | (library) << 16)
-// Bits 32-47: offset of the `server` field in the TLS object, 0 when it is not known. Bits 48-63: offset plus
-// one of a field that must be 0 for that to hold (the object's type, from OpenSSL 3.2 on), or 0.
+#define QTAP_COOKIE_HOOK(cookie) ((u32)(cookie) & 0xff)
+#define QTAP_COOKIE_COUNT(cookie) ((u32)((cookie) >> 8) & 0xff)
+#define QTAP_COOKIE_LIBRARY(cookie) ((u32)((cookie) >> 16) & 0xff)
+#define QTAP_COOKIE_SHAPE(cookie) ((u32)((cookie) >> 24) & 0xff)
+#define QTAP_COOKIE_FILE(cookie) ((u32)((cookie) >> 32) & 0xffff)
+
+// Where the TLS objects of one probed file keep what they know. Offsets are plus one, 0: not known.
+// Written by the supervisor before it attaches. Mirrors otel_qtap/probes/spec.py (LAYOUT).
+struct qtap_layout {
+	__u16 role;          // a u32: 0 client, else server
+	__u16 type;          // a u32 that must be 0, or the object is no plain TLS connection
+	__u16 randoms;       // a pointer to what holds the randoms; 0: the object itself does
+	__u16 client_random; // the 32 bytes of the ClientHello
+	__u16 server_random; // the 32 bytes of the ServerHello
+	__u8 _pad[6];
+};

@@ -57,7 +57,7 @@ struct qtap_call {
 	u64 first_io;      // what the first nested read or write went to (qtap_socket), 0: none so far
 	u64 last_io;       // the same of the last one after it
 	u32 hook;
-	u32 _pad;
+	u32 shape;
 };
 
 // What a thread is doing, and what never changes while it runs this program. Key: pid_tgid. Written in place by
@@ -110,3 +110,35 @@ struct qtap_io_key {
 #define QTAP_IO_TGID(tgid) (tgid)
 #endif
 BPF_TABLE("lru_hash", struct qtap_io_key, struct qtap_connection_key, connections_by_io, QTAP_MAX_CONNECTIONS);
+
+// Where the TLS objects of each probed file keep what they know. Index: the file's number in its sites' cookies.
+// Written by the supervisor; number 0 is never written and means that nothing is known.
+BPF_ARRAY(layouts, struct qtap_layout, QTAP_MAX_FILES);
+
+// What was seen of the hellos on a socket. Key: struct sock *. Written when a ClientHello is sent or received,
+// removed at the socket's end.
+struct qtap_hello {
+	u8 client_random[QTAP_RANDOM_BYTES];
+	u8 role; // of the end that is at this socket
+	u8 _pad[7];
+};
+BPF_TABLE("lru_hash", u64, struct qtap_hello, hellos, QTAP_MAX_CONNECTIONS);
+
+// Which socket of a process a hello went through, by its random. Written when a hello is sent or received; LRU.
+// `ambiguous`: it went through several sockets, as in a relay.
+struct qtap_random_key {
+	u8 random[QTAP_RANDOM_BYTES];
+	u32 tgid;
+	u32 direction;
+};
+struct qtap_random_socket {
+	u64 io;
+	u64 socket;
+	u16 local_port; // of the connection that went by: the socket may be another one's by now
+	u16 remote_port;
+	u32 ambiguous;
+};
+BPF_TABLE("lru_hash", struct qtap_random_key, struct qtap_random_socket, sockets_by_random, QTAP_MAX_CONNECTIONS);
+
+// Processes of which a hello was seen. Key: tgid. Value: their start. Written with the notice to the supervisor, LRU.
+BPF_TABLE("lru_hash", u32, u64, speaking_processes, 16384);

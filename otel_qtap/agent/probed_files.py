@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from otel_qtap.agent.file_numbers import FileNumbers
 from otel_qtap.capture.attach import Probes, Site, detach_together
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items, map_update
@@ -18,6 +19,7 @@ from otel_qtap.discovery.libraries import LibraryPlan
 from otel_qtap.discovery.plan import FileIdentity
 from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult, shown_path
 from otel_qtap.errors import CaptureError
+from otel_qtap.probes.spec import with_file
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ class _Probed:
     """A library file with probes in it."""
 
     plan: LibraryPlan
+    number: int
+    """In the cookies of its sites."""
     probes: Probes
     name: str
     """The path as its processes see it, and what it is."""
@@ -57,6 +61,7 @@ class ProbedFiles:
         self._grace_seconds = grace_seconds
         self._probed: InodeMap[_Probed] = InodeMap()
         self._room = Condition(logger, "otel_qtap.probes.room")
+        self._numbers = FileNumbers(session)
         self._refused: dict[str, str] = {}
         self._failing_at_start: frozenset[str] = frozenset()
 
@@ -112,13 +117,15 @@ class ProbedFiles:
         if not plan.sites:
             logger.info("%s is not probed: %s", name, "; ".join(r.reason for r in plan.refusals))
             return
-        sites = sites_of(plan)
-        if not self._has_room(sites):
+        if not self._has_room(4 * len(plan.sites)):
             self._scanner.forget(plan.identity)
             return
+        number = self._numbers.take(plan.layout)
+        sites = sites_of(plan, number)
         try:
             probes = Probes(self._session, plan.path, sites, plan.identity.state)
         except CaptureError as error:
+            self._numbers.give_back(number)
             # Whoever mapped it may have ended meanwhile: whoever does so next shows the way again.
             if _is_still_there(plan):
                 if plan.path not in self._refused:  # it is tried again at each look around
@@ -130,14 +137,14 @@ class ProbedFiles:
             return
         if self._refused.pop(plan.path, None):
             logger.info("%s can be probed now", name, extra={"event_name": _REFUSED_EVENT})
-        self._probed.set(plan.identity, _Probed(plan, probes, name))
+        self._probed.set(plan.identity, _Probed(plan, number, probes, name))
         self._set_mark((plan.identity.inode, plan.identity.kernel_device), _TLS_LIBRARY)
         logger.info("probing %s, %d sites", name, len(sites))
 
-    def _has_room(self, sites: list[Site]) -> bool:
+    def _has_room(self, descriptors: int) -> bool:
         held = sum(probed.probes.descriptors for _, probed in self._probed)
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if held + 2 * len(sites) + _SPARE_DESCRIPTORS > most:
+        if held + descriptors + _SPARE_DESCRIPTORS > most:
             self._room.fail(
                 "RLIMIT_NOFILE",
                 "%d library files are probed and no more can be: raise RLIMIT_NOFILE",
@@ -199,6 +206,7 @@ class ProbedFiles:
     def _leave(self, left: Sequence[_Probed]) -> None:
         detach_together(probed.probes for probed in left)
         for probed in left:
+            self._numbers.give_back(probed.number)
             self._probed.remove(probed.plan.identity)
             logger.info("no longer probing %s", probed.name)
 
@@ -213,6 +221,6 @@ def _is_still_there(plan: LibraryPlan) -> bool:
     return identity is not None and is_same_inode(identity, plan.identity)
 
 
-def sites_of(plan: LibraryPlan) -> list[Site]:
-    """Where a plan has probes attached."""
-    return [Site(site.file_offset, site.cookie, site.needs_return) for site in plan.sites]
+def sites_of(plan: LibraryPlan, number: int = 0) -> list[Site]:
+    """Where a plan has probes attached; ``number`` is that of the file (``FileNumbers``)."""
+    return [Site(site.file_offset, with_file(site.cookie, number), site.needs_return) for site in plan.sites]

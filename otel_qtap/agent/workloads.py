@@ -73,7 +73,9 @@ class Workloads:
             local=observed.local,
             remote=observed.remote,
             peer_source=observed.peer_source,
+            tls_library=observed.tls_library,
             handshake_seen=observed.handshake_seen,
+            client_random=observed.client_random,
             facts=self._facts(observed.connection, observed.command, observed.user_id),
         )
 

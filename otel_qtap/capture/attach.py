@@ -15,24 +15,32 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.capture.syscalls import perf_tracepoint, perf_uprobe, raw_tracepoint, uprobe_multi
+from otel_qtap.capture.syscalls import (
+    perf_tracepoint,
+    perf_uprobe,
+    perf_uprobe_link,
+    raw_tracepoint,
+    uprobe_multi,
+)
 from otel_qtap.errors import CaptureError, PrivilegeError
 from otel_qtap.probes.spec import Count, Hook
 
 TRACING_DIRECTORIES = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe/type")
 
-RAW_TRACEPOINTS = {
+RAW_TRACEPOINTS: dict[str, tuple[str, ...]] = {
     "qtap_process_exit": ("sched_process_exit",),
     "qtap_process_exec": ("sched_process_exec",),
-    "qtap_socket_io": ("sock_send_length", "sock_recv_length"),
+    "qtap_socket_send": ("sock_send_length",),
+    "qtap_socket_receive": ("sock_recv_length",),
     "qtap_socket_state": ("inet_sock_set_state",),
     "qtap_socket_destroy": ("tcp_destroy_sock",),
 }
-SYSCALLS = {
+SYSCALLS: dict[str, tuple[str, ...]] = {
     "qtap_sys_enter_mmap": ("mmap",),
     "qtap_sys_enter_close": ("close",),
-    "qtap_sys_enter_io": ("read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg"),
+    "qtap_sys_enter_receive": ("read", "readv", "recvfrom", "recvmsg"),
+    "qtap_sys_enter_send": ("write", "writev", "sendto", "sendmsg"),
 }
 """Tracepoints of each program. Of those about sockets one set is loaded: bpf/socket.c says which and why."""
 
@@ -187,7 +195,18 @@ class Probes:
 
     def _attach_perf(self, session: KernelSession, path: str, sites: Iterable[Site]) -> None:
         pmu_type = int(UPROBE_PMU.read_text())
-        for site in sites:
+        for site in sites if "qtap_enter" in session.programs else ():
+            for on_return in (True, False):
+                if site.on_return or not on_return:
+                    self._held[:0] = perf_uprobe_link(
+                        session.programs["qtap_return" if on_return else "qtap_enter"],
+                        pmu_type,
+                        path,
+                        site.file_offset,
+                        site.cookie,
+                        on_return=on_return,
+                    )
+        for site in sites if "qtap_enter" not in session.programs else ():
             kind = f"{Hook(site.cookie & 0xFF).name}_{Count(site.cookie >> 8 & 0xFF).name}"
             programs = [("qtap_enter", False)]
             if site.on_return:

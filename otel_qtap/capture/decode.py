@@ -16,6 +16,7 @@ from otel_qtap.capture.records import (
     DATA_OFFSET,
     DATA_RECORD,
     HANDSHAKE_SEEN,
+    RANDOM_BYTES,
     Kind,
     text,
 )
@@ -24,15 +25,25 @@ from otel_qtap.model.events import (
     ConnectionObserved,
     DataCaptured,
     DirectionClosed,
+    HandshakeCaptured,
     HandshakeCompleted,
     KernelEvent,
     ProcessExited,
 )
 from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, PeerSource, ProcessId, Role
+from otel_qtap.probes.registry import LIBRARIES
 
 _DATA = Kind.DATA.value  # members of an enum cost several times an integer
 _unpack = DATA_RECORD.unpack_from
-_PEER_SOURCES = (PeerSource.NONE, PeerSource.NESTED_SYSCALL)
+_PEER_SOURCES = (
+    PeerSource.NONE,
+    PeerSource.NESTED_SYSCALL,
+    PeerSource.HELLO_RANDOM,
+    PeerSource.CIPHERTEXT,
+    PeerSource.DESCRIPTOR,
+)
+_NO_RANDOM = bytes(RANDOM_BYTES)
+_LIBRARY_NAMES = {library.library_id: library.name for library in LIBRARIES}
 _DIRECTIONS = (Direction.EGRESS, Direction.INGRESS)
 _MAX_KNOWN = 65536
 
@@ -67,6 +78,13 @@ class Decoder:
                 DataCaptured(connection, _DIRECTIONS[second], position, length, data, started, timestamp)
             )
             return
+        if kind == Kind.HANDSHAKE_BYTES:
+            if second > 1 or captured > size - DATA_OFFSET:
+                self.malformed += 1
+                return
+            start = offset + DATA_OFFSET
+            self._handshake(facts, timestamp, _DIRECTIONS[second], record[start : start + captured].tobytes())
+            return
         self._decode_control(facts, CONNECTION_HEADER.unpack_from(record, offset))
 
     def _decode_control(self, facts: bytes, header: tuple[int, ...]) -> None:
@@ -91,10 +109,30 @@ class Decoder:
         else:
             self.malformed += 1
 
+    def _handshake(self, facts: bytes, timestamp_ns: int, direction: Direction, data: bytes) -> None:
+        (
+            start_ns, _, _, tgid, user_id, local, remote, local_port, remote_port,
+            family, _, role, _, _, _, client_random, command,
+        ) = CONNECTION.unpack(facts)  # fmt: skip
+        self.events.append(
+            HandshakeCaptured(
+                ProcessId(tgid, start_ns),
+                timestamp_ns,
+                Role(role) if role <= Role.SERVER else Role.UNKNOWN,
+                _endpoint(family, local, local_port),
+                _endpoint(family, remote, remote_port),
+                b"" if client_random == _NO_RANDOM else client_random,
+                direction,
+                data,
+                text(command),
+                user_id,
+            )
+        )
+
     def _observe(self, facts: bytes, timestamp_ns: int) -> ConnectionId:
         (
             start_ns, handle, generation, tgid, user_id, local, remote, local_port, remote_port,
-            family, role, source, _library, flags, command,
+            family, file, role, source, library, flags, client_random, command,
         ) = CONNECTION.unpack(facts)  # fmt: skip
         connection = ConnectionId(tgid, start_ns, handle, generation)
         if len(self._known) >= _MAX_KNOWN:  # only connections whose end was lost stay this long
@@ -111,6 +149,9 @@ class Decoder:
                 bool(flags & HANDSHAKE_SEEN),
                 text(command),
                 user_id,
+                tls_library=_LIBRARY_NAMES.get(library, ""),
+                file=file,
+                client_random=b"" if client_random == _NO_RANDOM else client_random,
             )
         )
         return connection
@@ -125,4 +166,4 @@ def _endpoint(family: int, address: bytes, port: int) -> Endpoint | None:
     return None
 
 
-assert CONNECTION_BYTES == 96
+assert CONNECTION_BYTES == 112

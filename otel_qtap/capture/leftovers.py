@@ -26,6 +26,8 @@ _PLACES = {
     "open_calls": _Place(4),
     "connections": _Place(8),
     "connections_by_io": _Place(8, in_value=True),
+    "sockets_by_random": _Place(16),
+    "speaking_processes": _Place(0),
 }
 """bpf/include/qtap_maps.h."""
 OF_PROCESSES = tuple(_PLACES)

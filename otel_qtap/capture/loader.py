@@ -35,6 +35,10 @@ MAPS = (
     "open_calls",
     "connections",
     "connections_by_io",
+    "layouts",
+    "hellos",
+    "sockets_by_random",
+    "speaking_processes",
 )
 
 

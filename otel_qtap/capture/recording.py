@@ -3,7 +3,7 @@
 
 A recording holds plaintext. It is made with mode 0600, and it is to be guarded like the payloads.
 
-Format: ``QTAPREC1``, a JSON header (length-prefixed), then frames of
+Format: ``QTAPREC2``, a JSON header (length-prefixed), then frames of
 ``{u8 stream, u32 length, bytes}``, little-endian. Stream 1 is a data-ring record, 2 a control-ring
 record, 3 facts of a process as JSON. Records keep the order in which they were read.
 """
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from otel_qtap.errors import RecordingError
 
-MAGIC = b"QTAPREC1"
+MAGIC = b"QTAPREC2"
 _FRAME = struct.Struct("<BI")
 _LENGTH = struct.Struct("<I")
 _MAX_FRAME = 1 << 20

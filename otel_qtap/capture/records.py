@@ -16,6 +16,8 @@ class Kind(IntEnum):
     PROCESS_EXITED = 5
     FILE_MAPPED = 6
     PROCESS_SEEN = 7
+    HANDSHAKE_BYTES = 8
+    PROCESS_SPEAKS_TLS = 9
 
 
 CLOSE_REASONS = {1: "ssl_free", 2: "socket_closed", 3: "replaced"}
@@ -28,7 +30,9 @@ CAPTURED_OFFSET = 36
 """Where the last of these is."""
 CONNECTION_HEADER = Struct("<IIQQQQ")
 """kind, reason, timestamp_ns, started_ns, egress_position, ingress_position"""
-CONNECTION = Struct("<QQQII16s16sHHHBBBB6x16s")
+RANDOM_BYTES = 16
+"""QTAP_RANDOM_BYTES: as much of a hello's random as is kept."""
+CONNECTION = Struct("<QQQII16s16sHHHHBBBB4x16s16s")
 """struct qtap_connection"""
 CONNECTION_OFFSET = 40
 CONNECTION_BYTES = CONNECTION.size

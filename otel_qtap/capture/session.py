@@ -59,7 +59,7 @@ class Loading:
     code, that is told.
     """
 
-    CONTROL_RING_BYTES = 128 * PAGE_BYTES
+    CONTROL_RING_BYTES = 256 * PAGE_BYTES
     PROCESS_RING_BYTES = 16 * PAGE_BYTES
 
     def __init__(

@@ -15,12 +15,14 @@ PAGE_BYTES = 4096
 
 SYS_BPF = 321
 SYS_PERF_EVENT_OPEN = 298
+_MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 _MAP_LOOKUP_BATCH = 24
 _LINK_CREATE = 28
+_PERF_EVENT = 41
 _UPROBE_MULTI = 48
 _UPROBE_MULTI_RETURN = 1
 _IOC_ENABLE = 0x2400
@@ -51,6 +53,13 @@ def map_update(map_fd: int, key: bytes, value: bytes) -> None:
     """Set one element of a map; raises OSError."""
     k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
     _bpf(_MAP_UPDATE_ELEM, struct.pack("<IxxxxQQQ", map_fd, ctypes.addressof(k), ctypes.addressof(v), 0))
+
+
+def map_lookup(map_fd: int, key: bytes, value_bytes: int) -> bytes:
+    """One element of a map; raises OSError."""
+    k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value_bytes)
+    _bpf(_MAP_LOOKUP_ELEM, struct.pack("<IxxxxQQQ", map_fd, ctypes.addressof(k), ctypes.addressof(v), 0))
+    return v.raw
 
 
 def map_delete(map_fd: int, key: bytes) -> None:
@@ -128,7 +137,7 @@ def uprobe_multi(
     return _bpf(_LINK_CREATE, attributes)
 
 
-def _perf_event(kind: int, config: int, config1: int, config2: int, program_fd: int) -> int:
+def _perf_event(kind: int, config: int, config1: int, config2: int) -> int:
     # struct perf_event_attr: type, size, config, sample_period, sample_type, read_format, flags,
     # wakeup_events, bp_type, config1, config2
     attributes = struct.pack("<IIQQQQQIIQQ", kind, 128, config, 1, 0, 0, 0, 1, 0, config1, config2).ljust(
@@ -137,7 +146,10 @@ def _perf_event(kind: int, config: int, config1: int, config2: int, program_fd: 
     buffer = ctypes.create_string_buffer(attributes, 128)
     flags = ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)
     # pid -1, cpu 0: a uprobe or tracepoint event with a BPF program fires on every CPU.
-    descriptor = call(SYS_PERF_EVENT_OPEN, buffer, ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(-1), flags)
+    return call(SYS_PERF_EVENT_OPEN, buffer, ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(-1), flags)
+
+
+def _with_program(descriptor: int, program_fd: int) -> int:
     try:
         fcntl.ioctl(descriptor, _IOC_SET_BPF, program_fd)
         fcntl.ioctl(descriptor, _IOC_ENABLE, 0)
@@ -149,7 +161,7 @@ def _perf_event(kind: int, config: int, config1: int, config2: int, program_fd: 
 
 def perf_tracepoint(program_fd: int, tracepoint_id: int) -> int:
     """Attach to a tracepoint by its tracefs id; returns the descriptor that holds it."""
-    return _perf_event(_PERF_TYPE_TRACEPOINT, tracepoint_id, 0, 0, program_fd)
+    return _with_program(_perf_event(_PERF_TYPE_TRACEPOINT, tracepoint_id, 0, 0), program_fd)
 
 
 def perf_uprobe(program_fd: int, pmu_type: int, path: str, offset: int, *, on_return: bool) -> int:
@@ -158,4 +170,18 @@ def perf_uprobe(program_fd: int, pmu_type: int, path: str, offset: int, *, on_re
     ``pmu_type`` is the number in /sys/bus/event_source/devices/uprobe/type.
     """
     name = ctypes.create_string_buffer(os.fsencode(path))
-    return _perf_event(pmu_type, int(on_return), ctypes.addressof(name), offset, program_fd)
+    return _with_program(_perf_event(pmu_type, int(on_return), ctypes.addressof(name), offset), program_fd)
+
+
+def perf_uprobe_link(
+    program_fd: int, pmu_type: int, path: str, offset: int, cookie: int, *, on_return: bool
+) -> tuple[int, int]:
+    """The same with a cookie (kernel >= 5.15); returns the two descriptors that hold it, link and event."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    event = _perf_event(pmu_type, int(on_return), ctypes.addressof(name), offset)
+    try:
+        link = _bpf(_LINK_CREATE, struct.pack("<IIIIQ", program_fd, event, _PERF_EVENT, 0, cookie))
+    except OSError:
+        os.close(event)
+        raise
+    return link, event

@@ -3,10 +3,17 @@
 
 from otel_qtap.discovery.calls import CallGraph
 from otel_qtap.discovery.elf import ElfError, ElfFile, Function
-from otel_qtap.discovery.plan import Analysis, Refusal, RoleField
-from otel_qtap.discovery.role import role_field
+from otel_qtap.discovery.plan import Analysis, Refusal
+from otel_qtap.discovery.role import RoleField, role_field
 from otel_qtap.discovery.sites import probe_site
-from otel_qtap.probes.spec import DataPath, InnerFunction, ProbeFunction, TlsLibrary
+from otel_qtap.probes.spec import (
+    UNKNOWN_LAYOUT,
+    DataPath,
+    InnerFunction,
+    ObjectLayout,
+    ProbeFunction,
+    TlsLibrary,
+)
 
 
 def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -> Analysis:
@@ -34,25 +41,25 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
         )
     if not chosen:
         wanted = ", ".join(probe.symbol for path in library.data_paths for probe in path.public)
-        return Analysis((), None, (Refusal(library.name, f"the file defines none of {wanted}"),))
+        return Analysis((), UNKNOWN_LAYOUT, (Refusal(library.name, f"the file defines none of {wanted}"),))
     for probe in library.lifecycle:
         if probe.symbol in public:
             chosen.append((public[probe.symbol], probe))
         else:
             refusals.append(Refusal(probe.symbol, "not in this file"))
     role = _role(elf, library, refusals)
-    role_offset, type_offset = role or (None, None)
     sites = tuple(
         probe_site(
             elf,
             function,
             probe,
-            probe.cookie(library.library_id, role_offset, type_offset),
+            probe.cookie(library.library_id),
             force_classic=force_classic,
         )
         for function, probe in chosen
     )
-    return Analysis(sites, role, tuple(refusals))
+    layout = ObjectLayout(role=role.offset, type=role.type_offset) if role else UNKNOWN_LAYOUT
+    return Analysis(sites, layout, tuple(refusals))
 
 
 def _data_functions(

@@ -55,6 +55,8 @@ OFFSETS: dict[str, tuple[str, str]] = {
     "OFF_SOCKET_SK": ("socket", "sk"),
     "OFF_SOCK_TYPE": ("sock", "sk_type"),
     "OFF_SOCK_SHUTDOWN": ("sock", "sk_shutdown"),
+    "OFF_TCP_BYTES_SENT": ("tcp_sock", "bytes_sent"),
+    "OFF_TCP_BYTES_RECEIVED": ("tcp_sock", "bytes_received"),
     "OFF_SOCK_DADDR": ("sock_common", "skc_daddr"),
     "OFF_SOCK_RCV_SADDR": ("sock_common", "skc_rcv_saddr"),
     "OFF_SOCK_DPORT": ("sock_common", "skc_dport"),
@@ -67,6 +69,9 @@ OFFSETS: dict[str, tuple[str, str]] = {
 
 SOCKET_TRACEPOINTS = "QTAP_SOCKET_TRACEPOINTS"
 """Flag of the BPF programs: the kernel tells sends and receives by socket (>= 6.3), not only by syscall."""
+
+ATTACH_COOKIES = "QTAP_ATTACH_COOKIES"
+"""The same: probes by perf events can tell their program what they are for (>= 5.15)."""
 
 
 class Btf:
@@ -172,8 +177,8 @@ class _Lengths(dict[int, int]):
 
 
 def kernel_offsets(path: Path = VMLINUX, wanted: Mapping[str, tuple[str, str]] = OFFSETS) -> dict[str, int]:
-    """Byte offsets by the names that bpf/ uses, for its -D flags; and SOCKET_TRACEPOINTS, as 1, where the
-    kernel has those.
+    """Byte offsets by the names that bpf/ uses, for its -D flags; and SOCKET_TRACEPOINTS and ATTACH_COOKIES,
+    as 1, where the kernel has those.
 
     ``wanted`` maps a name to a struct and a member, which may be a path through named structs
     (``d_name.name``). Raises PrivilegeError when the kernel offers no readable BTF, CaptureError
@@ -202,4 +207,6 @@ def kernel_offsets(path: Path = VMLINUX, wanted: Mapping[str, tuple[str, str]] =
         offsets[name] = offset
     if all(b"\0btf_trace_%s\0" % name in blob for name in (b"sock_send_length", b"sock_recv_length")):
         offsets[SOCKET_TRACEPOINTS] = 1
+    if b"\0BPF_FUNC_get_attach_cookie\0" in blob:
+        offsets[ATTACH_COOKIES] = 1
     return offsets

@@ -11,7 +11,7 @@ from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
 from otel_qtap.probes.registry import LIBRARIES
-from otel_qtap.probes.spec import TlsLibrary
+from otel_qtap.probes.spec import UNKNOWN_LAYOUT, TlsLibrary
 
 __all__ = ["LibraryLocator", "LibraryPlan"]
 
@@ -47,7 +47,8 @@ class LibraryLocator:
             found = self._found(elf, library)
             build_id, release = elf.build_id, elf.release
         except ElfError as error:
-            found, build_id, release = Analysis((), None, (Refusal(library.name, str(error)),)), "", ""
+            refusals = (Refusal(library.name, str(error)),)
+            found, build_id, release = Analysis((), UNKNOWN_LAYOUT, refusals), "", ""
         return LibraryPlan(
             path=path,
             identity=elf.identity,
@@ -55,7 +56,7 @@ class LibraryLocator:
             build_id=build_id,
             release=release,
             sites=found.sites,
-            role=found.role,
+            layout=found.layout,
             refusals=found.refusals,
         )
 

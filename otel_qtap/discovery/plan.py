@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from otel_qtap.probes.spec import UNKNOWN_LAYOUT, ObjectLayout
+
 
 class FileIdentity(NamedTuple):
     """What tells one state of one file from any other, by statx."""
@@ -59,16 +61,6 @@ class ProbeSite(NamedTuple):
     """Why the site is not cheap; empty when it is."""
 
 
-class RoleField(NamedTuple):
-    """``offset`` of a u32 in the TLS object: 0 client, else server.
-
-    ``type_offset``: when not None, a u32 there must be 0, or the object is no TLS connection.
-    """
-
-    offset: int
-    type_offset: int | None
-
-
 class Refusal(NamedTuple):
     """A function that is not probed, and why."""
 
@@ -80,7 +72,7 @@ class Analysis(NamedTuple):
     """All that was found out about one file."""
 
     sites: tuple[ProbeSite, ...]
-    role: RoleField | None
+    layout: ObjectLayout
     refusals: tuple[Refusal, ...]
 
 
@@ -96,10 +88,5 @@ class LibraryPlan:
     release: str = ""
     """Lowest release that the file's symbol versions fit, e.g. ``3.5.0``; empty when unknown."""
     sites: tuple[ProbeSite, ...] = ()
-    role: RoleField | None = None
+    layout: ObjectLayout = UNKNOWN_LAYOUT
     refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def role_offset(self) -> int | None:
-        """Offset in the TLS object of a u32: 0 client, else server; None when it was not proven."""
-        return self.role.offset if self.role else None

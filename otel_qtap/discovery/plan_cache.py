@@ -10,14 +10,15 @@ ignored and written anew.
 import json
 import os
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from otel_qtap.discovery.elf import ElfError, ElfFile
-from otel_qtap.discovery.plan import Analysis, ProbeSite, Refusal, RoleField, SiteKind
-from otel_qtap.probes.spec import TlsLibrary
+from otel_qtap.discovery.plan import Analysis, ProbeSite, Refusal, SiteKind
+from otel_qtap.probes.spec import ObjectLayout, TlsLibrary
 
-FORMAT = 4
+FORMAT = 5
 """To be raised with every change of what is stored, of the rules that find it, or of the probe tables."""
 
 MAX_ENTRY_BYTES = 64 << 10
@@ -67,7 +68,7 @@ def to_entry(found: Analysis) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "sites": [site._asdict() for site in found.sites],
-        "role": found.role,
+        "layout": asdict(found.layout),
         "refusals": found.refusals,
     }
 
@@ -76,7 +77,7 @@ def from_entry(entry: dict[str, Any]) -> Analysis:
     """What ``to_entry`` made. Raises ValueError, TypeError or KeyError for anything else."""
     if entry["format"] != FORMAT:
         raise ValueError("written by another version")
-    role = entry["role"]
+    layout = {name: None if offset is None else int(offset) for name, offset in entry["layout"].items()}
     return Analysis(
         tuple(
             ProbeSite(
@@ -91,7 +92,7 @@ def from_entry(entry: dict[str, Any]) -> Analysis:
             )
             for site in entry["sites"]
         ),
-        RoleField(int(role[0]), None if role[1] is None else int(role[1])) if role else None,
+        ObjectLayout(**layout),
         tuple(Refusal(str(function), str(reason)) for function, reason in entry["refusals"]),
     )
 

@@ -11,12 +11,21 @@ does not decide means: not proven.
 from typing import NamedTuple
 
 from otel_qtap.discovery.disassembly import Flow, Instruction, Memory, decode
-from otel_qtap.discovery.plan import RoleField
 
 _LONGEST_PATH = 32
 _OBJECT_SPAN = 4096
 _BRANCH_IF_ZERO = {"je": True, "jne": False}
 _TYPE_OFFSET = 0
+
+
+class RoleField(NamedTuple):
+    """``offset`` of a u32 in the TLS object: 0 client, else server.
+
+    ``type_offset``: when not None, a u32 there must be 0, or the object is no TLS connection.
+    """
+
+    offset: int
+    type_offset: int | None
 
 
 class _Object(NamedTuple):

@@ -22,6 +22,11 @@ class ConnectionObserved:
     handshake_seen: bool
     command: str
     user_id: int
+    tls_library: str = "openssl"
+    file: int = 0
+    """Number of the probed file that the TLS object belongs to; 0: not known."""
+    client_random: bytes = b""
+    """Bytes 8 to 23 of the ClientHello's random, which both ends of a connection see; empty: not known."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,27 @@ class HandshakeCompleted:
     connection: ConnectionId
     timestamp_ns: int
     started_ns: int
+
+
+@dataclass(slots=True)
+class HandshakeCaptured:
+    """Handshake records that went through a socket in clear, of any process, captured otherwise or not.
+
+    ``data`` is the start of one send or receive: it begins with a record, or with a handshake message whose
+    record's header was received before, and may be cut off anywhere. ``client_random`` as in
+    ConnectionObserved: by process and random it belongs to a connection.
+    """
+
+    process: ProcessId
+    timestamp_ns: int
+    role: Role
+    local: Endpoint | None
+    remote: Endpoint | None
+    client_random: bytes
+    direction: Direction
+    data: bytes
+    command: str
+    user_id: int
 
 
 @dataclass(slots=True)
@@ -83,6 +109,7 @@ class ProcessExited:
 KernelEvent = (
     ConnectionObserved
     | DataCaptured
+    | HandshakeCaptured
     | HandshakeCompleted
     | DirectionClosed
     | ConnectionClosed

@@ -55,6 +55,9 @@ class PeerSource(StrEnum):
     NONE = "none"
     NESTED_SYSCALL = "nested_syscall"
     CACHE = "cache"
+    HELLO_RANDOM = "hello_random"
+    CIPHERTEXT = "ciphertext"
+    DESCRIPTOR = "descriptor"
 
 
 class Endpoint(NamedTuple):
@@ -152,6 +155,8 @@ class ConnectionContext:
     tls_library: str = "openssl"
     handshake_seen: bool = False
     """False when the agent attached after this connection was made."""
+    client_random: bytes = b""
+    """Part of the ClientHello's random; empty: not known."""
     facts: ProcessFacts = field(
         default_factory=lambda: ProcessFacts(process=ProcessId(0, 0)),
     )

@@ -5,11 +5,14 @@ One entry program and one return program serve every site; the 64-bit cookie of 
 what they were called for. Its layout is shared with bpf/ and must not change on one side only.
 """
 
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-_MAX_FIELD = 0xFFFF
-"""Largest value of a 16-bit part of a cookie."""
+MAX_FILES = 4096
+"""Entries of the map ``layouts`` (QTAP_MAX_FILES); number 0 stands for a file of which nothing is known."""
+_LAYOUT = struct.Struct("<HHHHH6x")
+_LARGEST_OFFSET = 0xFFFE
 
 
 class Hook(IntEnum):
@@ -36,6 +39,42 @@ class Count(IntEnum):
     """The same of the fifth argument."""
 
 
+class Shape(IntEnum):
+    """Which arguments a call has (cookie bits 24-31)."""
+
+    PLAIN = 0
+    """The TLS object, a buffer and its length come first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectLayout:
+    """Where the TLS objects of one file keep what they know, in bytes; None: not known.
+
+    ``type``: a u32 that must be 0, or the object is no TLS connection. ``role``: a u32, 0 client, else
+    server. ``client_random`` and ``server_random``: 32 bytes each, in the object or, where ``randoms`` is
+    the place of a pointer in the object, behind that.
+    """
+
+    role: int | None = None
+    type: int | None = None
+    randoms: int | None = None
+    client_random: int | None = None
+    server_random: int | None = None
+
+    def pack(self) -> bytes:
+        """struct qtap_layout; an offset that does not fit leaves its group not known."""
+        fields = (self.role, self.type, self.randoms, self.client_random, self.server_random)
+        role, kind, *randoms = fields
+        if any(offset is not None and offset > _LARGEST_OFFSET for offset in (role, kind)):
+            role = kind = None
+        if any(offset is not None and offset > _LARGEST_OFFSET for offset in randoms):
+            randoms = [None, None, None]
+        return _LAYOUT.pack(*(0 if offset is None else offset + 1 for offset in (role, kind, *randoms)))
+
+
+UNKNOWN_LAYOUT = ObjectLayout()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeFunction:
     """One function to probe. ``nargs`` leading arguments must be intact where the probe sits."""
@@ -45,19 +84,16 @@ class ProbeFunction:
     nargs: int
     needs_return: bool
     count: Count = Count.RC
+    shape: Shape = Shape.PLAIN
 
-    def cookie(self, library_id: int, role_offset: int | None = None, type_offset: int | None = None) -> int:
-        """The value that ``bpf_get_attach_cookie`` returns at this function's sites.
+    def cookie(self, library_id: int) -> int:
+        """What ``bpf_get_attach_cookie`` returns at this function's sites, but for ``with_file``."""
+        return self.hook | self.count << 8 | library_id << 16 | self.shape << 24
 
-        Bits 32-47 hold the offset of the role in the TLS object, 0 when it is not known; bits 48-63
-        the offset, plus one, of a u32 that is 0 in every object that has the role there, 0 when
-        nothing is to be checked. Offsets that do not fit count as not known.
-        """
-        cookie = self.hook | self.count << 8 | library_id << 16
-        type_field = 0 if type_offset is None else type_offset + 1
-        if role_offset is None or role_offset > _MAX_FIELD or type_field > _MAX_FIELD:
-            return cookie
-        return cookie | role_offset << 32 | type_field << 48
+
+def with_file(cookie: int, file: int) -> int:
+    """A cookie that also tells which probed file the site is in: an index in the map ``layouts``."""
+    return cookie | file << 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

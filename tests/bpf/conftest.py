@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 
+from otel_qtap.agent.file_numbers import FileNumbers
 from otel_qtap.agent.probed_files import sites_of
 from otel_qtap.capture.attach import Probes, Tracepoints
 from otel_qtap.capture.decode import Decoder
@@ -81,12 +82,12 @@ def new_session(attach: str) -> KernelSession:
     return Loading(
         interpreter="/usr/bin/python3",
         offsets=lambda: offsets_for(attach),
-        attach=attach,
+        attach="multi" if attach == "multi" else "perf",
         data_ring_bytes=64 << 20,
     ).result()
 
 
-@pytest.fixture(params=["multi/auto", "multi/classic", "perf/auto"])
+@pytest.fixture(params=["multi/auto", "multi/classic", "perf/auto", "plain/auto"])
 def tap(request: pytest.FixtureRequest) -> Iterator[Tap]:
     attach, sites = request.param.split("/")
     yield from _tap(attach, force_classic=sites == "classic")
@@ -101,11 +102,7 @@ def _tap(attach: str, *, force_classic: bool) -> Iterator[Tap]:
     session = new_session(attach)
     plan = LibraryLocator(None, force_classic=force_classic).locate(LIBSSL)
     tracepoints = Tracepoints(session)
-    probes = Probes(
-        session,
-        LIBSSL,
-        sites_of(plan),
-    )
+    probes = Probes(session, LIBSSL, sites_of(plan, FileNumbers(session).take(plan.layout)))
     maps = session.maps
     yield Tap(
         session=session,

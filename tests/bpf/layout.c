@@ -21,10 +21,12 @@ int main(void)
 	FIELD(qtap_connection, local_port);
 	FIELD(qtap_connection, remote_port);
 	FIELD(qtap_connection, family);
+	FIELD(qtap_connection, file);
 	FIELD(qtap_connection, role);
 	FIELD(qtap_connection, peer_source);
 	FIELD(qtap_connection, library);
 	FIELD(qtap_connection, flags);
+	FIELD(qtap_connection, client_random);
 	FIELD(qtap_connection, command);
 	SIZE(qtap_data_event);
 	FIELD(qtap_data_event, kind);

@@ -52,5 +52,5 @@ class KernelConnection:
         local, remote = socket.inet_aton("10.0.0.7"), socket.inet_aton("10.0.0.1")
         return CONNECTION.pack(
             start_ns, handle, generation, self.tgid, 33, local, remote, 443, 40000 + self.number,
-            socket.AF_INET, self.role, 1, 1, HANDSHAKE_SEEN, b"nginx",
+            socket.AF_INET, 0, self.role, 1, 1, HANDSHAKE_SEEN, bytes(16), b"nginx",
         )  # fmt: skip

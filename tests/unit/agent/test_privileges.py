@@ -18,6 +18,7 @@ from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
 from otel_qtap.errors import PrivilegeError
 from otel_qtap.probes.registry import LIBRARIES
+from otel_qtap.probes.spec import ObjectLayout
 from tests.support.procfs import privileges
 
 UID, GID = 65534, 65533
@@ -178,7 +179,7 @@ def test_the_analysis_of_a_file_has_no_privilege_and_no_descriptor(monkeypatch: 
         held = privileges(os.getpid())
         descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
         told = [held.user_ids, held.permitted_capabilities, held.bounding_capabilities, descriptors]
-        return Analysis((), None, (Refusal(str(told), ""),))
+        return Analysis((), ObjectLayout(), (Refusal(str(told), ""),))
 
     monkeypatch.setattr(analysis, "analyse", analyse)
     locator = LibraryLocator(None, confine=lambda keep: renounce(UID, GID, keep))

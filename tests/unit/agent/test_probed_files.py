@@ -228,8 +228,8 @@ def test_files_without_end_leave_descriptors_to_everything_else(
     plans = [LibraryLocator(None).locate(str(copy)) for copy in copies]
     keeper = keep(proc())
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Room for the reserve and for one file's probes, each of which may take two.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256 + 2 * len(plans[0].sites), limits[1]))
+    # Room for the reserve and for one file's probes, each of which may take four.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256 + 4 * len(plans[0].sites), limits[1]))
     try:
         keeper.files.start(plans, keeper.scanner.mapped_now())
     finally:

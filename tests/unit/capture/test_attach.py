@@ -127,7 +127,7 @@ def test_tracepoints_are_attached_and_detached(kernel_session: KernelSession) ->
     [
         ("qtap_process_exit", "sched_process_exit"),
         ("qtap_process_exec", "sched_process_exec"),
-        ("qtap_socket_io", "sock_send_length"),
+        ("qtap_socket_send", "sock_send_length"),
         ("qtap_sys_enter_mmap", "syscalls/sys_enter_mmap"),
     ],
 )
@@ -173,7 +173,7 @@ def test_perf_events_that_are_refused_name_their_capability(
     def refuse(*_: object, **__: object) -> int:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(attach, "perf_uprobe", refuse)
+    monkeypatch.setattr(attach, "perf_uprobe_link", refuse)
     session = dataclasses.replace(
         kernel_session, attach="perf", programs=collections.defaultdict(int, kernel_session.programs)
     )

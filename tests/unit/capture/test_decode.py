@@ -11,6 +11,7 @@ from otel_qtap.model.events import (
     ConnectionObserved,
     DataCaptured,
     DirectionClosed,
+    HandshakeCaptured,
     HandshakeCompleted,
     KernelEvent,
     ProcessExited,
@@ -20,14 +21,24 @@ from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, PeerSour
 ID = ConnectionId(7, 1000, 0xABC, 5)
 
 
-def connection(*, family: int = socket.AF_INET, role: int = 1, source: int = 1, flags: int = 1) -> bytes:
+def connection(
+    *,
+    family: int = socket.AF_INET,
+    role: int = 1,
+    source: int = 1,
+    flags: int = 1,
+    library: int = 1,
+    file: int = 0,
+    client_random: bytes = bytes(16),
+) -> bytes:
     local, remote = socket.inet_aton("10.0.0.1"), socket.inet_aton("10.0.0.2")
     if family == socket.AF_INET6:
         local = socket.inet_pton(family, "::ffff:10.0.0.1")
         remote = socket.inet_pton(family, "2001:db8::2")
     return CONNECTION.pack(
-        1000, 0xABC, 5, 7, 33, local, remote, 40000, 443, family, role, source, 1, flags, b"curl\0junk"
-    )
+        1000, 0xABC, 5, 7, 33, local, remote, 40000, 443, family, file, role, source, library, flags,
+        client_random, b"curl\0junk",
+    )  # fmt: skip
 
 
 def data(payload: bytes, *, position: int = 0, size: int | None = None, facts: bytes = b"") -> bytes:
@@ -64,6 +75,25 @@ def test_what_becomes_known_later_is_announced_again() -> None:
     kinds = [type(event) for event in decode(data(b"a", facts=unbound), data(b"b"))]
 
     assert kinds == [ConnectionObserved, DataCaptured, ConnectionObserved, DataCaptured]
+
+
+def test_a_connection_says_which_library_and_file_it_is_of_and_its_client_random() -> None:
+    observed = decode(data(b"a", facts=connection(file=7, client_random=b"r" * 16)))[0]
+
+    assert isinstance(observed, ConnectionObserved)
+    assert (observed.tls_library, observed.file, observed.client_random) == ("openssl", 7, b"r" * 16)
+
+
+def test_handshake_records_tell_whose_they_are_and_on_which_socket() -> None:
+    facts = connection(client_random=b"r" * 16)
+    header = DATA_HEADER.pack(Kind.HANDSHAKE_BYTES, 0, 200, 200, 0, 600, 5)
+
+    assert decode(header + facts + b"\x16\x03\x01\x02\x00stale") == [
+        HandshakeCaptured(
+            ProcessId(7, 1000), 200, Role.CLIENT, Endpoint("10.0.0.1", 40000), Endpoint("10.0.0.2", 443),
+            b"r" * 16, Direction.EGRESS, b"\x16\x03\x01\x02\x00", "curl", 33,
+        )
+    ]  # fmt: skip
 
 
 def test_an_unbound_connection_has_no_endpoints() -> None:

@@ -62,12 +62,12 @@ def test_a_recording_that_was_cut_off_ends_at_its_last_whole_frame(tmp_path: Pat
     "content",
     [
         b"",
-        b"QTAPREC1",
+        b"QTAPREC2",
         b"QTAPREC9" + b"\0" * 20,
-        b"QTAPREC1\xff\xff\xff\xff",
-        b"QTAPREC1\x02\0\0\0[]",
-        b"QTAPREC1\x02\0\0\0\xff}",
-        b"QTAPREC1\x90\x5f\x01\0" + b"[" * 90_000,
+        b"QTAPREC2\xff\xff\xff\xff",
+        b"QTAPREC2\x02\0\0\0[]",
+        b"QTAPREC2\x02\0\0\0\xff}",
+        b"QTAPREC2\x90\x5f\x01\0" + b"[" * 90_000,
     ],
 )
 def test_what_is_no_recording_is_refused(tmp_path: Path, content: bytes) -> None:

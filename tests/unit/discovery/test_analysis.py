@@ -7,7 +7,7 @@ from otel_qtap.discovery.analysis import analyse
 from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.plan import SiteKind
 from otel_qtap.probes.openssl import LIBRARY
-from otel_qtap.probes.spec import Count, Hook
+from otel_qtap.probes.spec import Count, Hook, ObjectLayout
 
 PUSH = b"\x55\x5d\xc3"  # push rbp; pop rbp; ret
 BLOCK = 16
@@ -133,10 +133,9 @@ def test_a_file_without_data_functions_is_refused_as_a_whole(analysis_of):
     assert [refusal.function for refusal in found.refusals] == ["openssl"]
 
 
-def test_the_offset_of_the_role_rides_in_every_cookie(analysis_of):
+def test_the_offset_of_the_role_is_part_of_the_layout(analysis_of):
     found = analysis_of(layout(SSL_read=PUSH, SSL_is_server=b"\x8b\x47\x38\xc3"))
-    assert found.role == (0x38, None)
-    assert [site.cookie >> 32 for site in found.sites] == [0x38]
+    assert found.layout == ObjectLayout(role=0x38)
 
 
 @pytest.mark.parametrize("wheel", ["psycopg2-binary", "psycopg-binary", "pycurl", "pymssql"])

@@ -16,6 +16,7 @@ from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
 from otel_qtap.discovery.plan_cache import MAX_ENTRY_BYTES
 from otel_qtap.probes.registry import LIBRARIES
+from otel_qtap.probes.spec import ObjectLayout
 
 OPENSSL = LIBRARIES[0]
 
@@ -108,7 +109,7 @@ def test_a_file_that_is_wrong_is_told_as_it_is(library, monkeypatch):
 
 
 def test_an_answer_without_an_end_is_not_collected(library, monkeypatch):
-    endless = Analysis((), None, (Refusal("x", "y" * (2 * MAX_ENTRY_BYTES)),))
+    endless = Analysis((), ObjectLayout(), (Refusal("x", "y" * (2 * MAX_ENTRY_BYTES)),))
     monkeypatch.setattr(analysis, "analyse", lambda *_, **__: endless)
 
     with pytest.raises(ElfError, match="without a result"):
@@ -120,7 +121,7 @@ def test_it_is_confined_before_it_looks_at_the_file(library, monkeypatch):
         os.environ["CONFINED"] = str(sorted(keep))
 
     def analyse(elf, *_, **__):
-        return Analysis((), None, (Refusal(os.environ["CONFINED"], str(elf.fileno())),))
+        return Analysis((), ObjectLayout(), (Refusal(os.environ["CONFINED"], str(elf.fileno())),))
 
     monkeypatch.setattr(analysis, "analyse", analyse)
     with ElfFile(str(library)) as elf:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_qtap.discovery.btf import OFFSETS, SOCKET_TRACEPOINTS, VMLINUX, Btf, kernel_offsets
+from otel_qtap.discovery.btf import ATTACH_COOKIES, OFFSETS, SOCKET_TRACEPOINTS, VMLINUX, Btf, kernel_offsets
 from otel_qtap.errors import CaptureError, PrivilegeError
 
 BPF = Path(__file__).parents[3] / "bpf"
@@ -119,7 +119,7 @@ def test_damaged_btf_raises_nothing_but_capture_errors(edits, cut):
 @pytest.mark.skipif(not VMLINUX.exists(), reason="this kernel offers no BTF")
 def test_the_running_kernel_has_all_that_is_asked_for():
     offsets = kernel_offsets()
-    assert offsets.keys() - {SOCKET_TRACEPOINTS} == OFFSETS.keys()
+    assert offsets.keys() - {SOCKET_TRACEPOINTS, ATTACH_COOKIES} == OFFSETS.keys()
     # What the layout of these structs has been since long before kernel 5.8.
     assert offsets["OFF_SOCK_DADDR"] == 0
     assert offsets["OFF_SOCK_RCV_SADDR"] == 4

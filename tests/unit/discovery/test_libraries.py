@@ -45,10 +45,10 @@ def roles_of(libssl: Path, offset: int) -> tuple[list[int], int]:
 
 def check_role(libssl: Path, *, typed: bool) -> None:
     plan = LibraryLocator(None).locate(str(libssl))
-    assert plan.role_offset is not None
-    roles, kind = roles_of(libssl, plan.role_offset)
+    assert plan.layout.role is not None
+    roles, kind = roles_of(libssl, plan.layout.role)
     assert roles == [1, 0]  # server, then client
-    assert (plan.role.type_offset is not None) is typed
+    assert (plan.layout.type is not None) is typed
     if typed:
         assert kind == 0
 

@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-from otel_qtap.discovery.plan import FileIdentity, LibraryPlan, RoleField
+from otel_qtap.discovery.plan import FileIdentity
 
 
 def test_a_device_is_also_told_as_the_kernel_keeps_it(tmp_path: Path) -> None:
@@ -12,11 +12,3 @@ def test_a_device_is_also_told_as_the_kernel_keeps_it(tmp_path: Path) -> None:
     assert identity.kernel_device >> 20 == os.major(status.st_dev)
     assert identity.kernel_device & 0xFFFFF == os.minor(status.st_dev)
     assert FileIdentity(os.makedev(259, 300), 0, 0, 0).kernel_device == 259 << 20 | 300
-
-
-def test_the_role_is_where_it_was_proven_or_nowhere() -> None:
-    identity = FileIdentity(0, 0, 0, 0)
-
-    assert LibraryPlan(path="", identity=identity, library="openssl").role_offset is None
-    proven = LibraryPlan(path="", identity=identity, library="openssl", role=RoleField(0x38, None))
-    assert proven.role_offset == 0x38

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from otel_qtap.discovery.plan import RoleField
-from otel_qtap.discovery.role import role_field
+from otel_qtap.discovery.role import RoleField, role_field
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// Handshake records in clear, as they go through sockets: who speaks TLS, which random went through which socket.
+
+#define QTAP_CONTENT_HANDSHAKE 22 // RFC 8446 5.1
+#define QTAP_CLIENT_HELLO 1       // RFC 8446 4
+#define QTAP_SERVER_HELLO 2
+#define QTAP_CERTIFICATE 11
+
+#define QTAP_RECORD_HEADER 5
+#define QTAP_HELLO_RANDOM 6 // in a hello: after the message's type and length, and the version
+#define QTAP_SMALLEST_HELLO 38
+#define QTAP_MAX_HANDSHAKE 4096 // as much of one send or receive is kept
+
+// The fixed random of a HelloRetryRequest, its bytes 8 to 23 (RFC 8446 4.1.3): that is no ServerHello yet.
+static const u8 qtap_retry_random[QTAP_RANDOM_BYTES] = {0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+							0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e};
+
+// What a system call about a socket has in the process's memory.
+struct qtap_transfer {
+	u64 buffer;
+	u64 size;
+	u64 io;
+	u64 socket;
+	u32 direction;
+	u32 message; // offset of the handshake message: behind a record's header, or 0 where that was read before
+};
+
+// A notice to the supervisor, once for each process.
+QTAP_INLINE void qtap_speaks_tls(u32 tgid)
+{
+	u64 start_ns = qtap_process_start_ns(), *known = speaking_processes.lookup(&tgid);
+
+	if (known && *known == start_ns)
+		return;
+	speaking_processes.update(&tgid, &start_ns);
+	qtap_submit_process_event(QTAP_PROCESS_SPEAKS_TLS, NULL);
+}
+
+// The kind of handshake message that a transfer begins with, 0 for anything else. Libraries that read a record's
+// header by itself, then its body, are met at the body.
+QTAP_INLINE u32 qtap_handshake_message(struct qtap_transfer *transfer)
+{
+	u8 head[12] = {};
+	u32 kind, length;
+
+	if (transfer->size < QTAP_SMALLEST_HELLO || bpf_probe_read_user(head, sizeof(head), (void *)transfer->buffer))
+		return 0;
+	if (head[0] == QTAP_CONTENT_HANDSHAKE && head[1] == 3 && head[2] <= 4) {
+		kind = head[5];
+		transfer->message = QTAP_RECORD_HEADER;
+		if (kind == QTAP_CERTIFICATE || (head[9] == 3 && head[10] <= 4))
+			return kind;
+		return 0;
+	}
+	kind = head[0];
+	length = (u32)head[1] << 16 | (u32)head[2] << 8 | head[3];
+	transfer->message = 0;
+	if (transfer->direction != QTAP_INGRESS || length + 4 > transfer->size)
+		return 0;
+	if (kind == QTAP_CERTIFICATE || ((kind == QTAP_CLIENT_HELLO || kind == QTAP_SERVER_HELLO) && head[4] == 3 &&
+					 head[5] <= 4 && length + 4 == transfer->size))
+		return kind;
+	return 0;
+}
+
+QTAP_INLINE void *qtap_reserve_handshake_512(void) { return control_ring.ringbuf_reserve(QTAP_RESERVATION(512)); }
+QTAP_INLINE void *qtap_reserve_handshake_4096(void) { return control_ring.ringbuf_reserve(QTAP_RESERVATION(4096)); }
+
+#define QTAP_SUBMIT_HANDSHAKE(CLASS)                                                                   \
+	({                                                                                             \
+		struct qtap_data_event *_event = qtap_reserve_handshake_##CLASS();                     \
+		if (_event) {                                                                          \
+			u64 _length = transfer->size;                                                  \
+			asm volatile("" : "+r"(_length));                                              \
+			if (_length > CLASS)                                                           \
+				_length = CLASS;                                                       \
+			_event->kind = QTAP_HANDSHAKE_BYTES;                                           \
+			_event->direction = transfer->direction;                                       \
+			_event->timestamp_ns = bpf_ktime_get_boot_ns();                                \
+			_event->started_ns = _event->timestamp_ns;                                     \
+			_event->position = 0;                                                          \
+			_event->size = transfer->size;                                                 \
+			_event->captured = _length;                                                    \
+			_event->connection = *connection;                                              \
+			if (bpf_probe_read_user(_event->data, _length, (void *)transfer->buffer))      \
+				_event->captured = 0;                                                  \
+			bpf_ringbuf_submit(_event, BPF_RB_NO_WAKEUP);                                  \
+		}                                                                                      \
+		_event != NULL;                                                                        \
+	})
+
+QTAP_INLINE void qtap_submit_handshake(struct qtap_transfer *transfer, struct qtap_hello *hello, u32 tgid)
+{
+	struct qtap_connection facts = {}, *connection = &facts;
+	u64 socket = transfer->socket;
+	int kept;
+
+	facts.process_start_ns = qtap_process_start_ns();
+	facts.tgid = tgid;
+	facts.user_id = bpf_get_current_uid_gid();
+	facts.role = hello->role;
+	__builtin_memcpy(facts.client_random, hello->client_random, QTAP_RANDOM_BYTES);
+	bpf_get_current_comm(facts.command, sizeof(facts.command));
+	facts.family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
+	facts.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
+	facts.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
+	if (facts.family == AF_INET) {
+		bpf_probe_read_kernel(facts.local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
+		bpf_probe_read_kernel(facts.remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
+	} else {
+		bpf_probe_read_kernel(facts.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
+		bpf_probe_read_kernel(facts.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
+	}
+	kept = transfer->size <= 512 ? QTAP_SUBMIT_HANDSHAKE(512) : QTAP_SUBMIT_HANDSHAKE(4096);
+	if (!kept)
+		qtap_count_loss(QTAP_LOST_CONTROL, 0);
+}
+
+QTAP_INLINE void qtap_remember_random(struct qtap_transfer *transfer, const u8 *random, u32 tgid)
+{
+	struct qtap_random_key key = {};
+	struct qtap_random_socket place = {}, *known;
+
+	__builtin_memcpy(key.random, random, QTAP_RANDOM_BYTES);
+	key.tgid = tgid;
+	key.direction = transfer->direction;
+	place.io = transfer->io;
+	place.socket = transfer->socket;
+	place.local_port = qtap_read(u16, transfer->socket + OFF_SOCK_NUM);
+	place.remote_port = __builtin_bswap16(qtap_read(u16, transfer->socket + OFF_SOCK_DPORT));
+	known = sockets_by_random.lookup(&key);
+	place.ambiguous = known && (known->socket != place.socket || known->local_port != place.local_port ||
+				    known->remote_port != place.remote_port);
+	sockets_by_random.update(&key, &place);
+}
+
+// A send or receive early in the life of a TCP connection.
+QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, kind = qtap_handshake_message(transfer);
+	struct qtap_hello *hello, fresh = {};
+	u8 random[QTAP_RANDOM_BYTES] = {};
+	u64 socket = transfer->socket;
+
+	if (!kind || qtap_is_excluded(tgid))
+		return;
+	if (kind == QTAP_CERTIFICATE) {
+		hello = hellos.lookup(&socket);
+		if (hello)
+			qtap_submit_handshake(transfer, hello, tgid);
+		return;
+	}
+	if (bpf_probe_read_user(random, sizeof(random),
+				(void *)(transfer->buffer + transfer->message + QTAP_HELLO_RANDOM +
+					 QTAP_RANDOM_SKIPPED)))
+		return;
+	if (kind == QTAP_CLIENT_HELLO) {
+		__builtin_memcpy(fresh.client_random, random, QTAP_RANDOM_BYTES);
+		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_CLIENT : QTAP_SERVER;
+		hellos.update(&socket, &fresh);
+		qtap_remember_random(transfer, random, tgid);
+		qtap_submit_handshake(transfer, &fresh, tgid);
+	} else if (kind == QTAP_SERVER_HELLO) {
+		hello = hellos.lookup(&socket);
+		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_SERVER : QTAP_CLIENT;
+		if (hello)
+			fresh = *hello;
+		if (!qtap_same_random(random, qtap_retry_random))
+			qtap_remember_random(transfer, random, tgid);
+		qtap_submit_handshake(transfer, &fresh, tgid);
+	} else {
+		return;
+	}
+	qtap_speaks_tls(tgid);
+}
+
+// Whether a TCP socket has not carried much yet.
+QTAP_INLINE int qtap_is_young(u64 socket)
+{
+	return qtap_read(u64, socket + OFF_TCP_BYTES_SENT) < QTAP_HANDSHAKE_SPAN &&
+	       qtap_read(u64, socket + OFF_TCP_BYTES_RECEIVED) < QTAP_HANDSHAKE_SPAN;
+}
+
+#define QTAP_SYS_READ 0 // arch/x86/entry/syscalls/syscall_64.tbl
+#define QTAP_SYS_WRITE 1
+#define QTAP_SYS_READV 19
+#define QTAP_SYS_WRITEV 20
+#define QTAP_SYS_SENDTO 44
+#define QTAP_SYS_RECVFROM 45
+#define QTAP_SYS_SENDMSG 46
+#define QTAP_SYS_RECVMSG 47
+#define QTAP_MSG_IOV 16 // struct user_msghdr, include/linux/socket.h
+
+// The buffer of a system call about a socket: `argument` is its second argument. Of several pieces the first.
+QTAP_INLINE int qtap_find_buffer(struct qtap_transfer *transfer, u64 number, u64 argument, u64 size)
+{
+	u64 piece[2] = {};
+
+	if (number == QTAP_SYS_SENDMSG || number == QTAP_SYS_RECVMSG) {
+		if (bpf_probe_read_user(&argument, sizeof(argument), (void *)(argument + QTAP_MSG_IOV)))
+			return 0;
+	} else if (number != QTAP_SYS_READV && number != QTAP_SYS_WRITEV) {
+		if (number != QTAP_SYS_READ && number != QTAP_SYS_WRITE && number != QTAP_SYS_SENDTO &&
+		    number != QTAP_SYS_RECVFROM)
+			return 0;
+		transfer->buffer = argument;
+		transfer->size = size;
+		return 1;
+	}
+	if (bpf_probe_read_user(piece, sizeof(piece), (void *)argument))
+		return 0;
+	transfer->buffer = piece[0];
+	transfer->size = size < piece[1] ? size : piece[1];
+	return 1;
+}
