@@ -12,4 +12,5 @@
 #include "process.c"
 #include "handshake.c"
 #include "socket.c"
-#include "openssl.c"
+#include "calls.c"
+#include "sites.c"
