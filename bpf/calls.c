@@ -84,6 +84,8 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 	state = qtap_find_or_begin(thread, call.handle, cookie);
 	if (state && call.first_io)
 		state = qtap_bind(state, &call, cookie);
+	if (state)
+		state = qtap_follow_random(state, call.handle, cookie);
 	if (!state) {
 		qtap_count_loss(QTAP_LOST_NO_STATE, size);
 		return 0;
@@ -97,11 +99,6 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 	}
 	if (!size)
 		return 0;
-	state = qtap_follow_random(state, call.handle, cookie);
-	if (!state) {
-		qtap_count_loss(QTAP_LOST_NO_STATE, size);
-		return 0;
-	}
 	run.direction = hook == QTAP_HOOK_WRITE ? QTAP_EGRESS : QTAP_INGRESS;
 	run.buffer = call.buffer;
 	run.started_ns = call.started_ns;

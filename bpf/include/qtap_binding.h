@@ -95,7 +95,7 @@ QTAP_INLINE int qtap_read_randoms(u64 handle, u64 cookie, struct qtap_randoms *r
 	struct qtap_layout *layout = qtap_layout_of(cookie);
 	u64 holder = handle;
 
-	if (!layout || !layout->client_random || !layout->server_random)
+	if (!layout || !layout->client_random || !layout->server_random || !qtap_is_plain(layout, handle))
 		return 0;
 	if (layout->randoms &&
 	    (bpf_probe_read_user(&holder, sizeof(holder), (void *)(handle + layout->randoms - 1)) || !holder))

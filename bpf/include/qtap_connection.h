@@ -88,16 +88,22 @@ QTAP_INLINE struct qtap_layout *qtap_layout_of(u64 cookie)
 	return layouts.lookup(&file);
 }
 
-// Where the TLS library says which end it is. Nothing is learnt from an object that is no plain TLS connection.
+// Whether the object is a plain TLS connection: others are laid out differently.
+QTAP_INLINE int qtap_is_plain(struct qtap_layout *layout, u64 handle)
+{
+	u32 type = 0;
+
+	return !layout->type ||
+	       (!bpf_probe_read_user(&type, sizeof(type), (void *)(handle + layout->type - 1)) && !type);
+}
+
+// Where the TLS library says which end it is.
 QTAP_INLINE u8 qtap_role(u64 handle, u64 cookie)
 {
 	struct qtap_layout *layout = qtap_layout_of(cookie);
 	u32 value = 0;
 
-	if (!layout || !layout->role)
-		return QTAP_ROLE_UNKNOWN;
-	if (layout->type &&
-	    (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + layout->type - 1)) || value))
+	if (!layout || !layout->role || !qtap_is_plain(layout, handle))
 		return QTAP_ROLE_UNKNOWN;
 	if (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + layout->role - 1)))
 		return QTAP_ROLE_UNKNOWN;
