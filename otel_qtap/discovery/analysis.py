@@ -1,19 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What to probe in one file of a TLS library. Costs a disassembly; its answers are remembered."""
 
-from otel_qtap.discovery.calls import CallGraph
-from otel_qtap.discovery.elf import ElfError, ElfFile, Function
-from otel_qtap.discovery.plan import Analysis, Refusal
-from otel_qtap.discovery.role import RoleField, role_field
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.locating.registry import locator_of
+from otel_qtap.discovery.plan import Analysis
 from otel_qtap.discovery.sites import probe_site
-from otel_qtap.probes.spec import (
-    UNKNOWN_LAYOUT,
-    DataPath,
-    InnerFunction,
-    ObjectLayout,
-    ProbeFunction,
-    TlsLibrary,
-)
+from otel_qtap.probes.spec import TlsLibrary
 
 
 def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -> Analysis:
@@ -21,106 +13,9 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
 
     ``force_classic``: the public functions at their first bytes, as other tracers do it.
     """
-    names = {
-        name
-        for path in library.data_paths
-        for inner in path.inner
-        for name in (inner.forwarder, *inner.callers, *inner.strangers)
-    }
-    names |= {probe.symbol for path in library.data_paths for probe in path.public}
-    names |= {probe.symbol for probe in library.lifecycle}
-    public = elf.functions(sorted(names))
-    graph = CallGraph(elf, public)
-    refusals: list[Refusal] = []
-    chosen: list[tuple[Function, ProbeFunction]] = []
-    for path in library.data_paths:
-        chosen += (
-            _public_functions(graph, path, public)
-            if force_classic
-            else _data_functions(elf, graph, path, public, refusals)
-        )
-    if not chosen:
-        wanted = ", ".join(probe.symbol for path in library.data_paths for probe in path.public)
-        return Analysis((), UNKNOWN_LAYOUT, (Refusal(library.name, f"the file defines none of {wanted}"),))
-    for probe in library.lifecycle:
-        if probe.symbol in public:
-            chosen.append((public[probe.symbol], probe))
-        else:
-            refusals.append(Refusal(probe.symbol, "not in this file"))
-    role = _role(elf, library, refusals)
+    found = locator_of(library.name)(elf, library, force_classic)
     sites = tuple(
-        probe_site(
-            elf,
-            function,
-            probe,
-            probe.cookie(library.library_id),
-            force_classic=force_classic,
-        )
-        for function, probe in chosen
+        probe_site(elf, function, probe, probe.cookie(library.library_id), force_classic=force_classic)
+        for function, probe in found.functions
     )
-    layout = ObjectLayout(role=role.offset, type=role.type_offset) if role else UNKNOWN_LAYOUT
-    return Analysis(sites, layout, tuple(refusals))
-
-
-def _data_functions(
-    elf: ElfFile,
-    graph: CallGraph,
-    path: DataPath,
-    public: dict[str, Function],
-    refusals: list[Refusal],
-) -> list[tuple[Function, ProbeFunction]]:
-    for inner in path.inner:
-        if inner.forwarder in public:
-            found = _inner(elf, graph, inner, public)
-            if isinstance(found, Function):
-                return [(found, inner.function)]
-            refusals.append(found)
-            break
-    return _public_functions(graph, path, public)
-
-
-def _public_functions(
-    graph: CallGraph, path: DataPath, public: dict[str, Function]
-) -> list[tuple[Function, ProbeFunction]]:
-    present = [(public[probe.symbol], probe) for probe in path.public if probe.symbol in public]
-    # One that passes its call on to another public function would be counted twice.
-    starts = {function.start for function, _ in present}
-    return [item for item in present if not graph.targets(item[0]) & (starts - {item[0].start})]
-
-
-def _inner(
-    elf: ElfFile, graph: CallGraph, inner: InnerFunction, public: dict[str, Function]
-) -> Function | Refusal:
-    symbol = inner.function.symbol
-    found = elf.functions([symbol]).get(symbol)
-    if found is None:
-        start = graph.forwarded(public[inner.forwarder], inner.function.nargs)
-        if start is None:
-            return Refusal(symbol, f"{inner.forwarder} passes its arguments on to no function")
-        if start in {function.start for function in public.values()}:
-            return Refusal(symbol, f"{inner.forwarder} passes its arguments on to another public function")
-        try:
-            found = elf.function_at(symbol, start)
-            elf.file_offset(start)
-        except ElfError as error:
-            return Refusal(symbol, str(error))
-    for name in inner.callers:
-        # A caller may also pass through the forwarder.
-        ways_in = {found.start} if name == inner.forwarder else {found.start, public[inner.forwarder].start}
-        if name in public and not graph.targets(public[name]) & ways_in:
-            return Refusal(symbol, f"{name} does not reach it")
-    for name in inner.strangers:
-        if name in public and found.start in graph.targets(public[name]):
-            return Refusal(symbol, f"{name} reaches it too")
-    return found
-
-
-def _role(elf: ElfFile, library: TlsLibrary, refusals: list[Refusal]) -> RoleField | None:
-    symbol = library.role.symbol
-    function = elf.functions([symbol]).get(symbol)
-    field = role_field(elf.code(function.start, function.end), function.start) if function else None
-    if field is None:
-        refusals.append(
-            Refusal(symbol, "its code does not show where the role is" if function else "not in this file")
-        )
-    return field
+    return Analysis(found.sites + sites, found.layout, found.refusals)
