@@ -20,8 +20,9 @@ from otel_qtap.errors import CaptureError
 
 _EM_X86_64 = 62
 _PT_LOAD, _PT_NOTE, _PT_GNU_EH_FRAME = 1, 4, 0x6474E550
-_PF_X = 1
-_SHT_SYMTAB, _SHT_RELA, _SHT_DYNSYM = 2, 4, 11
+_PF_X, _PF_W = 1, 2
+_SHT_PROGBITS, _SHT_SYMTAB, _SHT_RELA, _SHT_DYNSYM = 1, 2, 4, 11
+_SHF_ALLOC, _SHF_EXECINSTR = 2, 4
 _STT_FUNC = 2
 _R_X86_64_JUMP_SLOT, _R_X86_64_GLOB_DAT = 7, 6
 _NT_GNU_BUILD_ID = 3
@@ -60,8 +61,16 @@ class _Segment(NamedTuple):
     size: int
 
 
+class Extent(NamedTuple):
+    """A part of a file, in bytes."""
+
+    offset: int
+    size: int
+
+
 class _Section(NamedTuple):
     kind: int
+    flags: int
     offset: int
     size: int
     link: int
@@ -183,8 +192,8 @@ class ElfFile:
             )
         ]
         self._sections = [
-            _Section(kind, offset, size, link, entry_size)
-            for _, kind, _, _, offset, size, link, _, _, entry_size in struct.iter_unpack(
+            _Section(kind, flags, offset, size, link, entry_size)
+            for _, kind, flags, _, offset, size, link, _, _, entry_size in struct.iter_unpack(
                 "<IIQQQQIIQQ", self.read(shoff, 64 * shnum)
             )
         ]
@@ -210,6 +219,39 @@ class ElfFile:
         """The lowest OpenSSL release that has all symbol versions named here, e.g. ``3.5.0``, or empty."""
         found = _RELEASE.findall(self._dynamic_symbols().strings.replace(b"\0", b"\0\0"))
         return ".".join(part.decode() for part in max(found)) if found else ""
+
+    def data(self) -> list[Extent]:
+        """Where constants and variables are, without code; parts that overlap are given once.
+
+        Without section headers that is what is mapped and not as code, or, where linkers put constants and
+        code together, all that is mapped.
+        """
+        found = [
+            Extent(section.offset, section.size)
+            for section in self._sections
+            if section.kind == _SHT_PROGBITS and section.flags & (_SHF_ALLOC | _SHF_EXECINSTR) == _SHF_ALLOC
+        ]
+        loaded = [segment for segment in self._segments if segment.kind == _PT_LOAD]
+        if not found and all(segment.flags & (_PF_X | _PF_W) for segment in loaded):
+            found = [Extent(segment.offset, segment.size) for segment in loaded]
+        elif not found:
+            found = [Extent(segment.offset, segment.size) for segment in loaded if not segment.flags & _PF_X]
+        return _merged(found, self.identity.size)
+
+    def symbol_names(self) -> list[tuple[bool, Extent]]:
+        """Where the names of symbols are, each with whether that is of exports and imports."""
+        found = []
+        for kind in (_SHT_DYNSYM, _SHT_SYMTAB):
+            section = next((section for section in self._sections if section.kind == kind), None)
+            if section and section.link < len(self._sections):
+                strings = self._sections[section.link]
+                found.append((kind == _SHT_DYNSYM, Extent(strings.offset, strings.size)))
+        return found
+
+    def defines(self, names: Iterable[str], *, exported: bool) -> bool:
+        """Whether the file defines functions of all these names, by its exports or else by .symtab."""
+        symbols = self._dynamic_symbols() if exported else self._static_symbols()
+        return all(any(True for _ in symbols.find(name)) for name in names)
 
     def file_offset(self, address: int) -> int:
         """Where in the file the byte at this virtual address is; it must be executable code."""
@@ -329,3 +371,15 @@ class ElfFile:
                 ):
                     slots[slot] = name
         return slots
+
+
+def _merged(extents: Iterable[Extent], end: int) -> list[Extent]:
+    """The same bytes by extents that do not overlap, within a file that ends at ``end``."""
+    merged: list[Extent] = []
+    for offset, size in sorted(extents):
+        ends = min(offset + size, end)
+        if merged and (covered := merged[-1].offset + merged[-1].size) >= offset:
+            merged[-1] = Extent(merged[-1].offset, max(covered, ends) - merged[-1].offset)
+        elif ends > offset:
+            merged.append(Extent(offset, ends - offset))
+    return merged

@@ -90,3 +90,23 @@ class LibraryPlan:
     sites: tuple[ProbeSite, ...] = ()
     layout: ObjectLayout = UNKNOWN_LAYOUT
     refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVerdict:
+    """What became of one file that holds TLS, or may: why it is or is not captured."""
+
+    path: str
+    """As the processes see it that map it."""
+    identity: FileIdentity
+    libraries: tuple[str, ...] = ()
+    """Names of the libraries (``probes.registry``) that can be probed in it."""
+    refusals: tuple[Refusal, ...] = ()
+    """Of the libraries that it may hold and that cannot: each by its name, with the reason."""
+    unsupported: tuple[str, ...] = ()
+    """Names of what is recognised and cannot be captured (``probes.unsupported`` has the reasons)."""
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether it is known of TLS alone that is captured."""
+        return bool(self.libraries) and not self.refusals and not self.unsupported

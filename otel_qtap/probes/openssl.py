@@ -14,6 +14,7 @@ from otel_qtap.probes.spec import (
     InnerFunction,
     ProbeFunction,
     RoleAccessor,
+    Signs,
     TlsLibrary,
 )
 
@@ -70,6 +71,11 @@ LIBRARY = TlsLibrary(
     name="openssl",
     library_id=1,
     path_marks=("libssl", ".so"),
+    signs=Signs(
+        symbols=(("SSL_read", "SSL_write"),),
+        strings=(b"ssl_read_internal\0",),  # the name that its error sites tell (since 3.0)
+        unless=("boringssl",),
+    ),
     data_paths=(READ_PATH, WRITE_PATH),
     lifecycle=(
         ProbeFunction(symbol="SSL_do_handshake", hook=Hook.HANDSHAKE, nargs=1, needs_return=True),

@@ -130,6 +130,18 @@ class RoleAccessor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """By what a file shows that it may hold a library: one of these is enough."""
+
+    symbols: tuple[tuple[str, ...], ...] = ()
+    """Functions of one group that it defines, all of them, exported or not."""
+    strings: tuple[bytes, ...] = ()
+    """One of these is in its data, where no stripping reaches it."""
+    unless: tuple[str, ...] = ()
+    """Names of libraries that have the same signs and more: where one of them is seen, this one is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsLibrary:
     """A TLS library: how its files are recognised and what to probe in them."""
 
@@ -137,7 +149,9 @@ class TlsLibrary:
     library_id: int
     """Cookie bits 16-23."""
     path_marks: tuple[str, ...]
-    """Substrings that a mapped path must all contain; loose, because wheels rename libraries."""
+    """Substrings that a file's name must all contain to tell without a look into the file; loose, because
+    wheels rename libraries."""
+    signs: Signs = Signs()
     data_paths: tuple[DataPath, ...]
     lifecycle: tuple[ProbeFunction, ...]
     role: RoleAccessor
