@@ -107,6 +107,8 @@ QTAP_INLINE u8 qtap_role(u64 handle, u64 cookie)
 		return QTAP_ROLE_UNKNOWN;
 	if (bpf_probe_read_user(&value, sizeof(value), (void *)(handle + layout->role - 1)))
 		return QTAP_ROLE_UNKNOWN;
+	if (layout->role_mask)
+		value &= layout->role_mask;
 	return value ? QTAP_SERVER : QTAP_CLIENT;
 }
 

@@ -143,5 +143,6 @@ struct qtap_layout {
 	__u16 randoms;       // a pointer to what holds the randoms; 0: the object itself does
 	__u16 client_random; // the 32 bytes of the ClientHello
 	__u16 server_random; // the 32 bytes of the ServerHello
-	__u8 _pad[6];
+	__u16 role_mask;     // the bits of the role that count; 0: all
+	__u8 _pad[4];
 };

@@ -19,13 +19,15 @@ _FULL_NAME = {
     alias: full
     for full, aliases in {
         "rax": ("eax", "ax", "al", "ah"),
+        "rbx": ("ebx", "bx", "bl", "bh"),
         "rdi": ("edi", "di", "dil"),
         "rsi": ("esi", "si", "sil"),
         "rdx": ("edx", "dx", "dl", "dh"),
         "rcx": ("ecx", "cx", "cl", "ch"),
         "r8": ("r8d", "r8w", "r8b"),
-        "r9": ("r9d", "r9w", "r9b"),
         "rsp": ("esp", "sp", "spl"),
+        "rbp": ("ebp", "bp", "bpl"),
+        **{f"r{number}": (f"r{number}d", f"r{number}w", f"r{number}b") for number in range(9, 16)},
     }.items()
     for alias in aliases
 }
@@ -64,8 +66,13 @@ class Instruction(NamedTuple):
     target: int | None
     writes: frozenset[str]
     operands: tuple[Operand, ...]
-    width: int
-    """Size of the first operand in bytes."""
+    widths: tuple[int, ...]
+    """Sizes of the operands in bytes."""
+
+    @property
+    def width(self) -> int:
+        """Size of the first operand in bytes; 0 when there is none."""
+        return self.widths[0] if self.widths else 0
 
 
 _DECODER = Cs(CS_ARCH_X86, CS_MODE_64)
@@ -116,7 +123,7 @@ def decode(code: bytes, address: int) -> Iterator[Instruction]:
             int(raw.operands[0].imm) if direct else None,
             frozenset(full_register(str(raw.reg_name(register))) for register in raw.regs_access()[1]),
             operands,
-            int(raw.operands[0].size) if raw.operands else 0,
+            tuple(int(operand.size) for operand in raw.operands),
         )
 
 

@@ -8,12 +8,12 @@ its count pointer.
 """
 
 from otel_qtap.probes.spec import (
+    Accessors,
     Count,
     DataPath,
     Hook,
     InnerFunction,
     ProbeFunction,
-    RoleAccessor,
     Signs,
     TlsLibrary,
 )
@@ -86,5 +86,7 @@ LIBRARY = TlsLibrary(
         _entry("SSL_set0_rbio", Hook.SET_BIO, 1),
         _entry("SSL_clear", Hook.CLEAR, 1),
     ),
-    role=RoleAccessor(symbol="SSL_is_server"),
+    accessors=Accessors(
+        role="SSL_is_server", client_random="SSL_get_client_random", server_random="SSL_get_server_random"
+    ),
 )

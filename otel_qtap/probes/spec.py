@@ -11,7 +11,7 @@ from enum import IntEnum
 
 MAX_FILES = 4096
 """Entries of the map ``layouts`` (QTAP_MAX_FILES); number 0 stands for a file of which nothing is known."""
-_LAYOUT = struct.Struct("<HHHHH6x")
+_LAYOUT = struct.Struct("<HHHHHH4x")
 _LARGEST_OFFSET = 0xFFFE
 
 
@@ -51,8 +51,8 @@ class ObjectLayout:
     """Where the TLS objects of one file keep what they know, in bytes; None: not known.
 
     ``type``: a u32 that must be 0, or the object is no TLS connection. ``role``: a u32, 0 client, else
-    server. ``client_random`` and ``server_random``: 32 bytes each, in the object or, where ``randoms`` is
-    the place of a pointer in the object, behind that.
+    server; ``role_mask``: the bits of it that count, None for all. ``client_random`` and ``server_random``:
+    32 bytes each, in the object or, where ``randoms`` is the place of a pointer in the object, behind that.
     """
 
     role: int | None = None
@@ -60,16 +60,19 @@ class ObjectLayout:
     randoms: int | None = None
     client_random: int | None = None
     server_random: int | None = None
+    role_mask: int | None = None
 
     def pack(self) -> bytes:
         """struct qtap_layout; an offset that does not fit leaves its group not known."""
         fields = (self.role, self.type, self.randoms, self.client_random, self.server_random)
         role, kind, *randoms = fields
-        if any(offset is not None and offset > _LARGEST_OFFSET for offset in (role, kind)):
-            role = kind = None
+        mask = self.role_mask
+        if any(offset is not None and offset > _LARGEST_OFFSET for offset in (role, kind, mask)):
+            role = kind = mask = None
         if any(offset is not None and offset > _LARGEST_OFFSET for offset in randoms):
             randoms = [None, None, None]
-        return _LAYOUT.pack(*(0 if offset is None else offset + 1 for offset in (role, kind, *randoms)))
+        places = (0 if offset is None else offset + 1 for offset in (role, kind, *randoms))
+        return _LAYOUT.pack(*places, mask or 0)
 
 
 UNKNOWN_LAYOUT = ObjectLayout()
@@ -123,10 +126,16 @@ class DataPath:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoleAccessor:
-    """A public function that only returns the role of a connection (0 client, else server)."""
+class Accessors:
+    """Functions that only tell what a TLS object holds; their code shows where. Empty: there is none.
 
-    symbol: str
+    ``role`` returns 0 for a client, else something else; the others copy a hello random to a buffer:
+    ``size_t client_random(object, buffer, size)``.
+    """
+
+    role: str = ""
+    client_random: str = ""
+    server_random: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,4 +163,4 @@ class TlsLibrary:
     signs: Signs = Signs()
     data_paths: tuple[DataPath, ...]
     lifecycle: tuple[ProbeFunction, ...]
-    role: RoleAccessor
+    accessors: Accessors = Accessors()

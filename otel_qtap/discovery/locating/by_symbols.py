@@ -4,16 +4,9 @@
 from otel_qtap.discovery.calls import CallGraph
 from otel_qtap.discovery.elf import ElfError, ElfFile, Function
 from otel_qtap.discovery.locating.located import Located, refused
+from otel_qtap.discovery.locating.object_layout import object_layout
 from otel_qtap.discovery.plan import Refusal
-from otel_qtap.discovery.role import RoleField, role_field
-from otel_qtap.probes.spec import (
-    UNKNOWN_LAYOUT,
-    DataPath,
-    InnerFunction,
-    ObjectLayout,
-    ProbeFunction,
-    TlsLibrary,
-)
+from otel_qtap.probes.spec import DataPath, InnerFunction, ProbeFunction, TlsLibrary
 
 
 def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
@@ -44,8 +37,7 @@ def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
             chosen.append((public[probe.symbol], probe))
         else:
             refusals.append(Refusal(probe.symbol, "not in this file"))
-    role = _role(elf, library, refusals)
-    layout = ObjectLayout(role=role.offset, type=role.type_offset) if role else UNKNOWN_LAYOUT
+    layout = object_layout(elf, library.accessors, refusals)
     return Located(functions=tuple(chosen), layout=layout, refusals=tuple(refusals))
 
 
@@ -100,14 +92,3 @@ def _inner(
         if name in public and found.start in graph.targets(public[name]):
             return Refusal(symbol, f"{name} reaches it too")
     return found
-
-
-def _role(elf: ElfFile, library: TlsLibrary, refusals: list[Refusal]) -> RoleField | None:
-    symbol = library.role.symbol
-    function = elf.functions([symbol]).get(symbol)
-    field = role_field(elf.code(function.start, function.end), function.start) if function else None
-    if field is None:
-        refusals.append(
-            Refusal(symbol, "its code does not show where the role is" if function else "not in this file")
-        )
-    return field

@@ -2,6 +2,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import SiteKind
 
-# Makes one TLS object and reads its role and type as the BPF programs do.
-READ_ROLES = """
+# Makes one TLS object and reads its role and type as the BPF programs do. Then fills the place of each
+# random and asks the library what it takes for the random.
+READ_OBJECT = """
 import ctypes, json, sys
-libssl, offset = sys.argv[1], int(sys.argv[2])
+libssl, layout = sys.argv[1], json.loads(sys.argv[2])
 for libcrypto in sys.argv[3:]:
     ctypes.CDLL(libcrypto, ctypes.RTLD_GLOBAL)
 lib = ctypes.CDLL(libssl)
@@ -26,40 +28,46 @@ read = lambda at: ctypes.c_uint32.from_address(ssl + at).value
 roles = []
 for set_state in (lib.SSL_set_accept_state, lib.SSL_set_connect_state):
     set_state(pointer(ssl))
-    roles.append(read(offset))
-print(json.dumps([roles, read(0)]))
+    roles.append(read(layout["role"]))
+holder = ssl
+if layout["randoms"] is not None:
+    holder = ctypes.c_uint64.from_address(ssl + layout["randoms"]).value
+randoms = []
+for side, accessor in (("client", lib.SSL_get_client_random), ("server", lib.SSL_get_server_random)):
+    ctypes.memmove(holder + layout[side + "_random"], side.encode() * 5 + b"..", 32)
+    out = ctypes.create_string_buffer(32)
+    accessor(pointer(ssl), out, ctypes.c_size_t(32))
+    randoms.append(out.raw.decode())
+print(json.dumps([roles, read(0), randoms]))
 """
 
 
-def roles_of(libssl: Path, offset: int) -> tuple[list[int], int]:
+def check_layout(libssl: Path, *, typed: bool) -> None:
+    layout = LibraryLocator(None).locate(str(libssl)).layout
     libcrypto = [str(path) for path in libssl.parent.glob("libcrypto-*")]
     done = subprocess.run(
-        [sys.executable, "-c", READ_ROLES, str(libssl), str(offset), *libcrypto],
+        [sys.executable, "-c", READ_OBJECT, str(libssl), json.dumps(asdict(layout)), *libcrypto],
         capture_output=True,
         text=True,
         check=True,
     )
-    roles, kind = json.loads(done.stdout)
-    return roles, kind
-
-
-def check_role(libssl: Path, *, typed: bool) -> None:
-    plan = LibraryLocator(None).locate(str(libssl))
-    assert plan.layout.role is not None
-    roles, kind = roles_of(libssl, plan.layout.role)
+    roles, kind, randoms = json.loads(done.stdout)
     assert roles == [1, 0]  # server, then client
-    assert (plan.layout.type is not None) is typed
+    assert (layout.type is not None) is typed
     if typed:
         assert kind == 0
+    assert randoms == ["client" * 5 + "..", "server" * 5 + ".."]
 
 
-def test_the_role_of_a_live_object_is_where_the_plan_says(system_libssl):
-    check_role(system_libssl, typed=LibraryLocator(None).locate(str(system_libssl)).release >= "3.2")
+def test_a_live_object_holds_what_the_plan_says_where_it_says(system_libssl):
+    check_layout(system_libssl, typed=LibraryLocator(None).locate(str(system_libssl)).release >= "3.2")
 
 
-@pytest.mark.parametrize(("wheel", "typed"), [("psycopg2-binary", True), ("pymssql", False)])
-def test_the_role_of_a_live_object_of_another_release(wheel, typed, wheel_libssl):
-    check_role(wheel_libssl(wheel), typed=typed)
+@pytest.mark.parametrize(
+    ("wheel", "typed"), [("psycopg2-binary", True), ("pycurl", True), ("pymssql", False)]
+)
+def test_a_live_object_of_another_release_does_as_well(wheel, typed, wheel_libssl):
+    check_layout(wheel_libssl(wheel), typed=typed)
 
 
 def test_a_plan_says_what_file_it_is_for(system_libssl):

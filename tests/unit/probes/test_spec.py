@@ -28,16 +28,18 @@ def test_a_cookie_holds_hook_count_library_and_file():
 @pytest.mark.parametrize(
     ("layout", "fields"),
     [
-        (ObjectLayout(), (0, 0, 0, 0, 0)),
-        (ObjectLayout(role=0x38), (0x39, 0, 0, 0, 0)),
-        (ObjectLayout(role=0x78, type=0), (0x79, 1, 0, 0, 0)),
-        (ObjectLayout(role=0xFFFE, type=0x1_0000), (0, 0, 0, 0, 0)),  # does not fit: not known
-        (ObjectLayout(randoms=48, client_random=48, server_random=16), (0, 0, 49, 49, 17)),
-        (ObjectLayout(role=0, client_random=0x160, server_random=0x1_0000), (1, 0, 0, 0, 0)),
+        (ObjectLayout(), (0, 0, 0, 0, 0, 0)),
+        (ObjectLayout(role=0x38), (0x39, 0, 0, 0, 0, 0)),
+        (ObjectLayout(role=0x78, type=0), (0x79, 1, 0, 0, 0, 0)),
+        (ObjectLayout(role=0xA4, role_mask=1), (0xA5, 0, 0, 0, 0, 1)),
+        (ObjectLayout(role=0xFFFE, type=0x1_0000), (0, 0, 0, 0, 0, 0)),  # does not fit: not known
+        (ObjectLayout(role=0xA4, role_mask=1 << 31), (0, 0, 0, 0, 0, 0)),
+        (ObjectLayout(randoms=48, client_random=48, server_random=16), (0, 0, 49, 49, 17, 0)),
+        (ObjectLayout(role=0, client_random=0x160, server_random=0x1_0000), (1, 0, 0, 0, 0, 0)),
     ],
 )
 def test_a_layout_tells_the_kernel_side_what_is_known(layout, fields):
-    assert struct.unpack("<HHHHH6x", layout.pack()) == fields
+    assert struct.unpack("<HHHHHH4x", layout.pack()) == fields
 
 
 def test_there_are_as_many_files_as_on_the_kernel_side():

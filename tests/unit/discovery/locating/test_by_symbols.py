@@ -144,6 +144,7 @@ def test_every_hook_of_a_real_library_has_a_cheap_site(wheel, wheel_libssl):
         found = analyse(elf, LIBRARY)
         newer = elf.release >= "3.3"
     assert found.refusals == ()
+    assert (found.layout.role, found.layout.client_random) != (None, None)
     assert probed(found) == {
         "ssl_read_internal",
         "ssl_write_internal",
