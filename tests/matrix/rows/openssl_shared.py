@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenSSL as a shared library: the distribution's, and renamed copies in wheels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from tests.matrix.messages import request
 from tests.matrix.protocols import Protocol
 from tests.matrix.row import Place, Program, Row
-from tests.matrix.runtimes import PROGRAMS, installed, python
+from tests.matrix.runtimes import PROGRAMS, installed, python, wheels
 
 SYSTEM = "OpenSSL 3.0, shared"
 
 
 def _ruby(program: str) -> Sequence[str]:
     return [installed("ruby"), str(PROGRAMS / program)]
+
+
+def _uvloop() -> Mapping[str, str]:
+    return wheels("uvloop==0.22.1")
 
 
 def _curl(place: Place, token: int) -> Sequence[str]:
@@ -56,6 +60,22 @@ ROWS = (
         server=HTTP_SERVER,
     ),
     Row(runtime="requests (urllib3)", library=SYSTEM, protocol=Protocol.HTTP1, client=REQUESTS),
+    Row(
+        runtime="asyncio",
+        library=SYSTEM,
+        client=Program(command=partial(python, "asyncio_client.py")),
+        server=Program(command=partial(python, "asyncio_server.py")),
+    ),
+    Row(
+        runtime="uvloop",
+        library=SYSTEM,
+        client=Program(
+            command=partial(python, "asyncio_client.py"), arguments=("uvloop",), environment=_uvloop
+        ),
+        server=Program(
+            command=partial(python, "asyncio_server.py"), arguments=("uvloop",), environment=_uvloop
+        ),
+    ),
     Row(
         runtime="Ruby",
         library=SYSTEM,
