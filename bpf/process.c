@@ -4,7 +4,8 @@
 // Tracepoint syscalls/sys_enter_*: include/trace/events/syscalls.h
 struct qtap_sys_enter {
 	u64 _common;
-	u64 number;
+	u32 number;
+	u32 _pad; // whatever was on the kernel's stack
 	u64 arguments[6];
 };
 
