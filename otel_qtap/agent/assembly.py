@@ -16,6 +16,7 @@ from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.classification.registry import CLASSIFIERS
 from otel_qtap.correlation.correlator import CaptureSpans, Correlator, TraceMode
 from otel_qtap.correlation.sampling import new_sampler
+from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.objectstore.archive import Archive
 from otel_qtap.objectstore.base import ObjectStore
 from otel_qtap.objectstore.registry import open_store
@@ -165,6 +166,7 @@ class Rooms:
             now_ns=boottime_ns,
             to_unix_ns=self.telemetry.clock.unix,
         )
+        self.handshakes = HandshakeTable()
         self.tracker = ConnectionTracker()
         self.dispatcher = build_dispatcher(settings)
         self.classifier = ClassificationEngine(CLASSIFIERS)
@@ -173,6 +175,7 @@ class Rooms:
         self.chain = Chain(
             now_ns=boottime_ns(),
             workloads=self.workloads,
+            handshakes=self.handshakes,
             tracker=self.tracker,
             dispatcher=self.dispatcher,
             correlator=correlator,

@@ -10,17 +10,19 @@ The others go on a batch at a time, room by room: so the store writes once for m
 interpreter's and the compressor's data do not push each other out of the processor's caches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from otel_qtap.agent.workloads import ProcessKey, Workloads, process_key
 from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.correlation.correlator import Correlator
+from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.classified import ClassifiedExchange
 from otel_qtap.model.events import (
     ConnectionObserved,
     DataCaptured,
+    HandshakeCaptured,
     HandshakeCompleted,
     KernelEvent,
     ProcessExited,
@@ -64,8 +66,8 @@ class TelemetrySink(Protocol):
     def write_outcome(self, outcome: UploadOutcome) -> None:
         """One upload to its span and log events."""
 
-    def handshake(self, context: ConnectionContext, started_ns: int, ended_ns: int) -> None:
-        """A TLS handshake was completed."""
+    def handshake(self, context: ConnectionContext, started_ns: int | None, ended_ns: int) -> None:
+        """A TLS handshake was completed; ``started_ns`` None: within other calls."""
 
     def connection_closed(
         self, context: ConnectionContext, timestamp_ns: int, reason: str, egress: int, ingress: int
@@ -85,7 +87,7 @@ class _Closed:
 @dataclass(frozen=True, slots=True)
 class _Handshake:
     connection: ConnectionContext
-    started_ns: int
+    started_ns: int | None
     ended_ns: int
 
 
@@ -107,6 +109,7 @@ class Chain:
         *,
         now_ns: int,
         workloads: Workloads,
+        handshakes: HandshakeTable,
         tracker: ConnectionTracker,
         dispatcher: Dispatcher,
         correlator: Correlator,
@@ -114,8 +117,11 @@ class Chain:
         payloads: PayloadSink,
         telemetry: TelemetrySink,
         keep_otlp: bool = False,
+        on_unclaimed_hello: Callable[[HandshakeCaptured], None] = lambda _hello: None,
     ) -> None:
         self._workloads = workloads
+        self._handshakes = handshakes
+        self._on_unclaimed_hello = on_unclaimed_hello
         self._tracker = tracker
         self._dispatcher = dispatcher
         self._identify = correlator.identify
@@ -127,6 +133,9 @@ class Chain:
         self._telemetry = telemetry
         self._contexts: dict[ConnectionId, ConnectionContext] = {}
         self._by_process: dict[ProcessId, set[ConnectionId]] = {}
+        # Connections whose handshake is known, but was not told: no call of the library was about it alone.
+        self._untold: dict[ConnectionId, None] = {}
+        self._told: set[ConnectionId] = set()
         # Whether a connection's process is allowed, where its facts have come.
         self._verdicts: dict[ConnectionId, bool] = {}
         self._waiting: dict[ProcessKey, tuple[int, list[Exchange | _Closed | _Handshake]]] = {}
@@ -148,14 +157,19 @@ class Chain:
         self._hand_on()
 
     def _receive_control(self, event: KernelEvent) -> None:
+        if isinstance(event, HandshakeCaptured):
+            self._learn_handshake(event)
+            return
         if isinstance(event, ConnectionObserved):
-            context = self._workloads.context(event)
+            context = self._context(event)
             if len(self._contexts) >= MAX_CONTEXTS:  # only connections whose end was lost stay so long
                 self._forget(next(iter(self._contexts)))
             self._contexts[event.connection] = context
             self._by_process.setdefault(event.connection.process, set()).add(event.connection)
             self._dispatcher.observe(context)
         elif isinstance(event, HandshakeCompleted) and (known := self._contexts.get(event.connection)):
+            self._told.add(event.connection)
+            self._untold.pop(event.connection, None)
             self._deliver(_Handshake(known, event.started_ns, event.timestamp_ns))
         for stream_event in self._tracker.receive(event):
             self._follow(stream_event)
@@ -164,6 +178,35 @@ class Chain:
             for connection in tuple(self._by_process.get(event.process, ())):
                 self._end(ConnectionEnded(connection, event.timestamp_ns, "process_exit"))
             self._workloads.end(event.process)
+
+    def _context(self, event: ConnectionObserved) -> ConnectionContext:
+        context = self._workloads.context(event)
+        facts = self._handshakes.claim(event)
+        before = self._contexts.get(event.connection)
+        if facts is None and before is not None:
+            facts = before.handshake
+        if facts is None:
+            return context
+        if event.connection not in self._told:
+            self._untold[event.connection] = None
+        return replace(context, handshake=facts)
+
+    def _learn_handshake(self, event: HandshakeCaptured) -> None:
+        renewal = self._handshakes.receive(event)
+        if renewal is None:
+            return
+        for connection in renewal.connections:
+            if context := self._contexts.get(connection):
+                self._contexts[connection] = renewed = replace(context, handshake=renewal.facts)
+                self._dispatcher.observe(renewed)
+
+    def _tell_handshake(self, connection: ConnectionId) -> None:
+        """Tell of a handshake that no call of the library was about: a read or write did it on the way."""
+        self._untold.pop(connection, None)
+        self._told.add(connection)
+        context = self._contexts.get(connection)
+        if context is not None and context.handshake is not None:
+            self._deliver(_Handshake(context, None, context.handshake.timestamp_ns))
 
     def _follow(self, event: StreamEvent) -> None:
         exchanges = self._dispatcher.receive(event)
@@ -183,6 +226,8 @@ class Chain:
             if context := self._contexts.get(connection):
                 self._dispatcher.observe(context)
             return
+        if connection in self._untold and (event.egress_position or event.ingress_position):
+            self._tell_handshake(connection)
         context_or_none = self._forget(connection)
         if context_or_none is not None:
             self._deliver(
@@ -197,6 +242,8 @@ class Chain:
             self._verdicts.pop(connection, None)
 
     def _forget(self, connection: ConnectionId) -> ConnectionContext | None:
+        self._told.discard(connection)
+        self._untold.pop(connection, None)
         siblings = self._by_process.get(connection.process)
         if siblings is not None:
             siblings.discard(connection)
@@ -279,6 +326,10 @@ class Chain:
         for stream_event in self._tracker.tick(now_ns):
             self._follow(stream_event)
         self._now_ns = now_ns
+        for connection in [each for each in self._untold if self._tracker.has_carried(each)]:
+            self._tell_handshake(connection)
+        for hello in self._handshakes.tick(now_ns):
+            self._on_unclaimed_hello(hello)
         for key in [k for k, (since, _) in self._waiting.items() if since + FACTS_WAIT_NS < now_ns]:
             self._release(key, None)
         self._hand_on()

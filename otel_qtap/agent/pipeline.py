@@ -6,7 +6,6 @@ then looks at the first event.
 """
 
 import gc
-import importlib
 import logging
 import os
 import select
@@ -24,6 +23,7 @@ from otel_qtap.agent.log_output import set_up_logging
 from otel_qtap.agent.loss_watch import LossWatch
 from otel_qtap.agent.messages import Channel, Message, read_facts
 from otel_qtap.agent.metrics import publish_metrics
+from otel_qtap.agent.needed_later import import_needed_later
 from otel_qtap.agent.privileges import drop_privileges
 from otel_qtap.agent.readiness import Readiness
 from otel_qtap.agent.stray_output import StrayOutput
@@ -49,10 +49,6 @@ HOUSEKEEPING_SECONDS = 0.1
 SHUTDOWN_SECONDS = 7.0
 _ARCHIVE_SHARE = 0.5
 
-_NEEDED_LATER = ("encodings.idna", "stringprep", "unicodedata", "http.server")
-"""Modules that the standard library imports when it first needs them. The interpreter's files may be
-closed to the pipeline's account (an interpreter below /root), so they are imported before."""
-
 _Closer = ConnectionClosed | DirectionClosed | ProcessExited
 
 
@@ -73,6 +69,8 @@ class Intake:
         """The next events, oldest first, and the bytes of both rings that they took."""
         decoder = self._decoder
         events: list[KernelEvent] = []
+        # Only what was there before the control ring is read: a hello comes before what is said after it.
+        end = self._data.producer_position
         size = self._control.drain(decoder.decode, self._control.size)
         mark = self._data.producer_position
         for event in decoder.events:
@@ -81,7 +79,7 @@ class Intake:
             else:
                 events.append(event)
         decoder.events = events
-        size += self._data.drain(decoder.decode, max_bytes)
+        size += self._data.drain(decoder.decode, min(max_bytes, end - self._data.consumer_position))
         decoder.events = []
         position = self._data.consumer_position
         while self._closers and self._closers[0][0] <= position:
@@ -310,8 +308,7 @@ def pipeline_main(
     stray = StrayOutput(show=False)
     try:
         openings = open_outside(settings, UnixClock())
-        for module in _NEEDED_LATER:
-            importlib.import_module(module)
+        import_needed_later()
         drop_privileges(*pipeline_account(settings))
         Pipeline(
             settings, openings, channel=channel, listener=listener, ledger=ledger, signs=signs, stray=stray

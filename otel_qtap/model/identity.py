@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
+from otel_qtap.model.handshake import HandshakeFacts
+
 
 class ProcessId(NamedTuple):
     """One process, for ever: a PID alone is reused, a PID with its start time is not.
@@ -157,6 +159,8 @@ class ConnectionContext:
     """False when the agent attached after this connection was made."""
     client_random: bytes = b""
     """Part of the ClientHello's random; empty: not known."""
+    handshake: HandshakeFacts | None = None
+    """None: nothing was seen of the handshake in clear."""
     facts: ProcessFacts = field(
         default_factory=lambda: ProcessFacts(process=ProcessId(0, 0)),
     )

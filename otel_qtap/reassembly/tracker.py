@@ -156,6 +156,11 @@ class ConnectionTracker:
             self._end(next(iter(self._connections)), now_ns, reason, out)
         return out
 
+    def has_carried(self, connection: ConnectionId) -> bool:
+        """Whether anything was heard of what an open connection carries: data, or a direction's end."""
+        tracked = self._connections.get(connection)
+        return tracked is not None and (max(tracked.expected) > 0 or tracked.buffer.held_bytes > 0)
+
     def statistics(self) -> ReassemblyStatistics:
         """Return a snapshot of all counters."""
         counters = self._counters

@@ -183,8 +183,8 @@ class Telemetry:
             else:
                 self._append_logs(self._events.dropped(outcome))
 
-    def handshake(self, context: ConnectionContext, started_ns: int, ended_ns: int) -> None:
-        """Export that a TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds."""
+    def handshake(self, context: ConnectionContext, started_ns: int | None, ended_ns: int) -> None:
+        """Export that a TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds, None: not known."""
         if self._logs is not None:
             self._logs.append(*self._events.handshake(context, started_ns, ended_ns))
 

@@ -19,6 +19,7 @@ from otel_qtap.telemetry.limits import AttributeLimits
 from otel_qtap.telemetry.otlp.attributes import LOG_ATTRIBUTES, AttributeEncoder
 from otel_qtap.telemetry.otlp.logs import SEVERITY_INFO, SEVERITY_WARN, log_message
 from otel_qtap.telemetry.otlp.requests import Group
+from otel_qtap.telemetry.tls import event_attributes
 from otel_qtap.telemetry.workloads import Workloads
 
 _TLS_SCOPE: Final = "tls"
@@ -37,11 +38,16 @@ class LogEncoder:
         self._agent = agent
         self._clock = clock
 
-    def handshake(self, context: ConnectionContext, started_ns: int, ended_ns: int) -> tuple[Group, bytes]:
-        """A TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds."""
+    def handshake(
+        self, context: ConnectionContext, started_ns: int | None, ended_ns: int
+    ) -> tuple[Group, bytes]:
+        """A TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds, None: not known."""
         attributes = self._connection_attributes(context)
         attributes[names.TLS_ESTABLISHED] = True
-        attributes[names.TLS_HANDSHAKE_DURATION] = max(0, ended_ns - started_ns) / 1e9
+        if started_ns is not None:
+            attributes[names.TLS_HANDSHAKE_DURATION] = max(0, ended_ns - started_ns) / 1e9
+        if context.handshake is not None:
+            attributes.update(event_attributes(context.handshake))
         return self._workload_group(context, _TLS_SCOPE), self._event(
             names.EVENT_TLS_HANDSHAKE, SEVERITY_INFO, ended_ns, attributes
         )

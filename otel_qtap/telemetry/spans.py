@@ -33,6 +33,7 @@ from otel_qtap.telemetry.otlp.spans import (
     link_message,
     span_message,
 )
+from otel_qtap.telemetry.tls import span_attributes
 from otel_qtap.telemetry.workloads import Workload, Workloads
 
 # Members of an enum cost a look-up on the class each time they are named.
@@ -262,6 +263,8 @@ class SpanEncoder:
             names.PEER_SOURCE: context.peer_source.value,
             names.TLS_LIBRARY: context.tls_library,
         }
+        if context.handshake is not None:
+            attributes.update(span_attributes(context.handshake))
         if len(self._connections) >= _REMEMBERED_CONNECTIONS:
             self._connections.clear()
         connection = _Connection(context, workload, self._attributes.fragments(attributes))

@@ -18,6 +18,7 @@ class KernelConnection:
     tgid: int = 4711
     role: Role = Role.SERVER
     now_ns: int = 2_000_000_000
+    client_random: bytes = bytes(16)
     positions: dict[Direction, int] = field(default_factory=lambda: dict.fromkeys(Direction, 0))
 
     @property
@@ -40,6 +41,21 @@ class KernelConnection:
         )
         return header + self._facts() + data
 
+    def handshake_bytes(self, direction: Direction, data: bytes) -> bytes:
+        """A send or receive of handshake records."""
+        self.now_ns += 1000
+        header = DATA_HEADER.pack(
+            Kind.HANDSHAKE_BYTES, direction, self.now_ns, self.now_ns, 0, len(data), len(data)
+        )
+        return header + self._facts() + data
+
+    def handshake(self) -> bytes:
+        """A call about the handshake alone ended, 2 µs after it began."""
+        self.now_ns += 2000
+        return (
+            CONNECTION_HEADER.pack(Kind.HANDSHAKE, 0, self.now_ns, self.now_ns - 2000, 0, 0) + self._facts()
+        )
+
     def closed(self) -> bytes:
         """The TLS object was freed."""
         self.now_ns += 1000
@@ -52,5 +68,5 @@ class KernelConnection:
         local, remote = socket.inet_aton("10.0.0.7"), socket.inet_aton("10.0.0.1")
         return CONNECTION.pack(
             start_ns, handle, generation, self.tgid, 33, local, remote, 443, 40000 + self.number,
-            socket.AF_INET, 0, self.role, 1, 1, HANDSHAKE_SEEN, bytes(16), b"nginx",
+            socket.AF_INET, 0, self.role, 1, 1, HANDSHAKE_SEEN, self.client_random, b"nginx",
         )  # fmt: skip

@@ -37,6 +37,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} ssl;
         server_name localhost;
+        ssl_protocols TLSv1.2 TLSv1.3;
         ssl_certificate {certificate};
         ssl_certificate_key {key};
         location = / {{ default_type text/plain; return 200 "welcome\n"; }}

@@ -3,6 +3,7 @@
 
 types       what a description says
 attributes  of resources, spans and links
+tls         attributes about TLS, of spans and of the event of a handshake
 events      log events and their attributes
 metrics     the agent's own; one that is not described cannot be registered
 markdown    the document

@@ -2,6 +2,7 @@
 """Resource, span and link attributes. Those of HTTP are written by ``otel_qtap.protocols``."""
 
 from otel_qtap.telemetry import names
+from otel_qtap.telemetry.catalogue.tls import TLS_SPAN_ATTRIBUTES
 from otel_qtap.telemetry.catalogue.types import DescribedAttribute as Attribute
 from otel_qtap.telemetry.catalogue.types import DescribedSpan
 
@@ -205,6 +206,7 @@ SPAN_ATTRIBUTES = (
         "`network.*`.",
     ),
     Attribute(names.TLS_LIBRARY, "string", "exchanges", "TLS library whose calls were observed: `openssl`."),
+    *TLS_SPAN_ATTRIBUTES,
     Attribute(names.PROCESS_PID, "int", "exchanges", "Process id of the workload."),
     Attribute(
         names.PROCESS_CREATION_TIME,

@@ -2,6 +2,7 @@
 """Log events and the attributes that only they have."""
 
 from otel_qtap.telemetry import names
+from otel_qtap.telemetry.catalogue.tls import TLS_EVENT_ATTRIBUTES, TLS_SPAN_ATTRIBUTES
 from otel_qtap.telemetry.catalogue.types import DescribedAttribute as Attribute
 from otel_qtap.telemetry.catalogue.types import DescribedEvent
 
@@ -50,8 +51,16 @@ EVENTS = (
         names.EVENT_TLS_HANDSHAKE,
         "INFO",
         "workload",
-        (*_CONNECTION, names.TLS_ESTABLISHED, names.TLS_HANDSHAKE_DURATION),
-        "A TLS handshake ended well.",
+        (
+            *_CONNECTION,
+            names.TLS_ESTABLISHED,
+            names.TLS_HANDSHAKE_DURATION,
+            names.SERVER_ADDRESS,
+            *(row.name for row in TLS_SPAN_ATTRIBUTES),
+            *(row.name for row in TLS_EVENT_ATTRIBUTES),
+        ),
+        "A TLS handshake ended well. What it agreed on is told as far as its messages are in clear and were "
+        f"seen; `{names.SERVER_ADDRESS}` is the name that the client asked for.",
     ),
     DescribedEvent(
         names.EVENT_CONNECTION_CLOSED,
@@ -101,8 +110,9 @@ EVENT_ATTRIBUTES = (
         names.TLS_HANDSHAKE_DURATION,
         "double",
         names.EVENT_TLS_HANDSHAKE,
-        "Seconds from the first call to the last.",
+        "Seconds from the first call to the last. Absent where a read or a write made the handshake.",
     ),
+    *TLS_EVENT_ATTRIBUTES,
     Attribute(
         names.CONNECTION_CLOSE_REASON,
         "string",

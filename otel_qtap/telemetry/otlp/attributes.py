@@ -20,6 +20,7 @@ RESOURCE_ATTRIBUTES: Final = b"\x0a"
 
 _CACHED_FRAGMENTS = 8192
 _CACHED_LENGTH = 128
+_CACHED_BYTES = 512
 
 _DOUBLE = Struct("<d")
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
@@ -66,7 +67,7 @@ class AttributeEncoder:
             return cached
         framed = self._framed(key, value)
         # Longer strings (URIs, queries) seldom repeat: keeping them would only push out what does.
-        if isinstance(value, int) or len(value) <= _CACHED_LENGTH:
+        if isinstance(value, int) or (len(value) <= _CACHED_LENGTH and len(framed) <= _CACHED_BYTES):
             if len(self._fragments) >= _CACHED_FRAGMENTS:
                 self._fragments.clear()
             self._fragments[key, value] = framed

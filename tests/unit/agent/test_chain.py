@@ -12,17 +12,21 @@ from otel_qtap.capture.decode import Decoder
 from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.correlation.correlator import Correlator, TraceMode
 from otel_qtap.correlation.sampling import new_sampler
+from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.classified import ClassifiedExchange
-from otel_qtap.model.events import ProcessExited
-from otel_qtap.model.identity import ConnectionContext, Direction, ProcessFacts
+from otel_qtap.model.events import HandshakeCaptured, ProcessExited
+from otel_qtap.model.identity import ConnectionContext, Direction, ProcessFacts, Role
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.protocols.dispatch import Dispatcher
 from otel_qtap.protocols.http1 import HttpOptions
 from otel_qtap.protocols.registry import new_protocols
 from otel_qtap.reassembly.tracker import ConnectionTracker
+from tests.support import tls_wire
 from tests.support.kernel_records import KernelConnection
 
 START_NS = 2_000_000_000
+HELLO = tls_wire.record(tls_wire.message(1, tls_wire.client_hello([tls_wire.server_name(b"shop.example")])))
+ANSWER = tls_wire.record(tls_wire.message(2, tls_wire.server_hello([])))
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -54,6 +58,7 @@ class Exported:
     log: list[str]
     records: list[Record] = field(default_factory=list)
     closed: list[tuple[ConnectionContext, int, int]] = field(default_factory=list)
+    handshakes: list[tuple[ConnectionContext, int | None, int]] = field(default_factory=list)
 
     def write(self, record: Record) -> None:
         self.records.append(record)
@@ -62,8 +67,8 @@ class Exported:
     def write_outcome(self, outcome: UploadOutcome) -> None:
         raise AssertionError("nothing was uploaded")
 
-    def handshake(self, context: ConnectionContext, started_ns: int, ended_ns: int) -> None:
-        raise AssertionError("no handshake was seen")
+    def handshake(self, context: ConnectionContext, started_ns: int | None, ended_ns: int) -> None:
+        self.handshakes.append((context, started_ns, ended_ns))
 
     def connection_closed(
         self, context: ConnectionContext, timestamp_ns: int, reason: str, egress: int, ingress: int
@@ -81,9 +86,11 @@ class Agent:
         self.exported = Exported(log)
         self.workloads = Workloads(lambda facts: facts.command != "excluded")
         self.decoder = Decoder()
+        self.unclaimed: list[HandshakeCaptured] = []
         self.chain = Chain(
             now_ns=START_NS,
             workloads=self.workloads,
+            handshakes=HandshakeTable(),
             tracker=tracker or ConnectionTracker(),
             dispatcher=Dispatcher(new_protocols(HttpOptions())),
             correlator=Correlator(
@@ -99,6 +106,7 @@ class Agent:
             payloads=self.store,
             telemetry=self.exported,
             keep_otlp=keep_otlp,
+            on_unclaimed_hello=self.unclaimed.append,
         )
 
     def receive(self, *records: bytes) -> None:
@@ -266,3 +274,105 @@ def test_telemetry_on_its_way_is_no_traffic_unless_it_is_wanted(keep: bool) -> N
     agent.receive(connection.data(Direction.INGRESS, export), connection.data(Direction.EGRESS, RESPONSE))
     assert len(agent.exported.records) == agent.chain.exchanges == keep
     assert agent.chain.statistics().otlp == (not keep)
+
+
+def secret(number: int = 1) -> KernelConnection:
+    """A connection whose client random is known, of a known process."""
+    return KernelConnection(number, client_random=bytes([number]) * 16)
+
+
+def names(agent: Agent) -> list[str]:
+    """The servers' names that exchanges know of, as their connections tell them."""
+    contexts = [record.connection for record in agent.exported.records]
+    return [context.handshake.server_name if context.handshake else "" for context in contexts]
+
+
+def test_a_handshake_that_a_call_was_about_is_told_with_what_it_agreed_on(agent: Agent) -> None:
+    connection = secret()
+    agent.learn(connection, "web")
+    agent.receive(
+        connection.handshake_bytes(Direction.INGRESS, HELLO),
+        connection.handshake_bytes(Direction.EGRESS, ANSWER),
+        connection.handshake(),
+        *exchange(connection),
+    )
+    agent.chain.tick(connection.now_ns)
+    agent.receive(connection.closed())
+
+    [(context, started_ns, ended_ns)] = agent.exported.handshakes
+    assert started_ns is not None
+    assert ended_ns - started_ns == 2000
+    assert context.handshake
+    assert (context.handshake.server_name, context.handshake.version) == ("shop.example", "1.2")
+    assert names(agent) == ["shop.example"]
+    assert agent.chain.open_connections == 0
+
+
+def test_a_handshake_on_the_way_of_a_read_is_told_once_there_is_data(agent: Agent) -> None:
+    connection = secret()
+    agent.learn(connection, "web")
+    agent.receive(connection.handshake_bytes(Direction.INGRESS, HELLO), *exchange(connection))
+    assert agent.exported.handshakes == []
+    for _ in range(3):
+        agent.chain.tick(connection.now_ns)
+    agent.receive(connection.closed())
+
+    [(context, started_ns, ended_ns)] = agent.exported.handshakes
+    assert (context.id, started_ns) == (connection.id, None)
+    assert START_NS < ended_ns < connection.now_ns
+
+
+def test_a_short_connection_tells_its_handshake_before_its_end(agent: Agent) -> None:
+    connection, empty = secret(1), secret(2)
+    for one in (connection, empty):
+        agent.learn(one, "web")
+        agent.receive(one.handshake_bytes(Direction.INGRESS, HELLO))
+    agent.receive(*exchange(connection), connection.closed(), empty.closed())
+    assert [context.id for context, _, _ in agent.exported.handshakes] == [connection.id]
+    assert len(agent.exported.closed) == 2
+
+
+def test_what_comes_late_of_a_handshake_is_known_from_then_on(agent: Agent) -> None:
+    connection = secret()
+    agent.learn(connection, "web")
+    agent.receive(*exchange(connection))
+    agent.receive(connection.handshake_bytes(Direction.INGRESS, HELLO))
+    assert names(agent) == [""], "nothing was seen of it when it was announced"
+
+    other = secret(2)
+    agent.receive(other.handshake_bytes(Direction.INGRESS, HELLO), *exchange(other))
+    agent.receive(other.handshake_bytes(Direction.EGRESS, ANSWER), *exchange(other))
+    contexts = [record.connection for record in agent.exported.records[1:]]
+    assert [context.handshake and context.handshake.version for context in contexts] == ["", "1.2"]
+
+
+def test_more_is_known_of_a_connection_and_its_handshake_stays(agent: Agent) -> None:
+    connection = secret()
+    agent.receive(connection.handshake_bytes(Direction.INGRESS, HELLO), *exchange(connection))
+    agent.chain.tick(START_NS + 60 * 10**9)
+    agent.learn(connection, "web")
+    connection.role = Role.UNKNOWN  # told again
+    agent.receive(*exchange(connection))
+    assert names(agent) == ["shop.example"] * 2
+    assert len(agent.exported.handshakes) == 1
+
+
+def test_an_excluded_process_tells_no_handshake(agent: Agent) -> None:
+    connection = secret()
+    agent.learn(connection, "web", allowed=False)
+    agent.receive(
+        connection.handshake_bytes(Direction.INGRESS, HELLO), connection.handshake(), *exchange(connection)
+    )
+    agent.chain.tick(connection.now_ns)
+    assert agent.exported.handshakes == []
+
+
+def test_a_hello_that_no_connection_claims_is_reported_with_its_process(agent: Agent) -> None:
+    captured, other = secret(1), replace(secret(2), tgid=9)
+    agent.receive(*(each.handshake_bytes(Direction.INGRESS, HELLO) for each in (captured, other)))
+    agent.receive(*exchange(captured))
+    agent.chain.tick(START_NS + 10**9)
+    assert agent.unclaimed == []
+    agent.chain.tick(START_NS + 10**10)
+    [hello] = agent.unclaimed
+    assert (hello.process, hello.role, hello.command) == (other.process, Role.SERVER, "nginx")

@@ -18,7 +18,7 @@ from otel_qtap.agent.ledger import Balance, Ledger
 from otel_qtap.agent.messages import Channel, probes_message
 from otel_qtap.agent.pipeline import Intake, pipeline_main
 from otel_qtap.agent.vital_signs import VitalSigns
-from otel_qtap.capture.ring import RingBuffer
+from otel_qtap.capture.ring import RecordHandler, RingBuffer
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.listening import listen
 from otel_qtap.model.events import ConnectionClosed, DataCaptured
@@ -80,6 +80,34 @@ def test_a_close_waits_for_a_record_that_is_still_being_written(rings: tuple[Rin
     assert shown(reader.read(SIZE)[0]) == []
     rings[0].commit(0, len(record))
     assert shown(reader.read(SIZE)[0]) == [b"slow", "ssl_free"]
+
+
+def test_data_is_not_read_past_what_was_there_before_the_control_ring(
+    rings: tuple[RingFile, RingFile],
+) -> None:
+    """What a hello on the control ring tells of a connection is there before its data."""
+    connection = KernelConnection(1)
+    data, control = (RingBuffer(ring.file.fileno(), SIZE) for ring in rings)
+    early, late = (connection.data(Direction.EGRESS, text) for text in (b"early", b"late"))
+    rings[0].produce(early)
+
+    class Meanwhile:
+        """The control ring; while it is read, more is written."""
+
+        size = SIZE
+
+        def drain(self, handle: RecordHandler, max_bytes: int) -> int:
+            read = control.drain(handle, max_bytes)
+            rings[1].produce(connection.handshake_bytes(Direction.INGRESS, b"hello"))
+            rings[0].produce(late)
+            return read
+
+    reader = Intake(data, Meanwhile())  # type: ignore[arg-type]
+    assert shown(reader.read(SIZE)[0]) == [b"early"]
+    events, _ = reader.read(SIZE)
+    kinds = [type(event).__name__ for event in events]
+    assert kinds.index("HandshakeCaptured") < kinds.index("DataCaptured")
+    assert shown(events) == [b"late"]
 
 
 def test_records_that_make_no_sense_are_counted(rings: tuple[RingFile, RingFile]) -> None:

@@ -66,6 +66,19 @@ def test_knowledge_of_a_connection_says_nothing():
     assert tracker.statistics().connections == 1
 
 
+def test_whether_a_connection_has_carried_anything():
+    tracker = ConnectionTracker()
+    assert not tracker.has_carried(A)
+    tracker.receive(observed(A))
+    assert not tracker.has_carried(A)
+    tracker.receive(data(A, 0, b"x"))
+    assert tracker.has_carried(A)
+    tracker.receive(DirectionClosed(B, EGRESS, 0, 0))
+    assert tracker.has_carried(B)
+    tracker.receive(closed(A, 1, 0))
+    assert not tracker.has_carried(A)
+
+
 def test_a_hole_is_given_up_after_the_reorder_time_by_ticks():
     tracker = ConnectionTracker(reorder_ns=10 * MS)
     tracker.receive(data(A, 0, b"ab", at=100))

@@ -4,6 +4,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
 from otel_qtap.model.classified import Finding
 from otel_qtap.model.exchange import Part
+from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import Role
 from otel_qtap.model.record import SegmentDropped, SegmentStored
 from otel_qtap.model.trace import SpanIdentity, SpanTarget
@@ -74,6 +75,16 @@ def test_handshake(events, connection):
         "tls.established": True,
     }
     assert b"hunter2" not in message + group.resource
+
+
+def test_handshake_tells_what_was_in_clear(events, connection):
+    facts = HandshakeFacts(version="1.3", server_name="shop.example", offered_ciphers=("A", "B"))
+    _, message = events.handshake(connection(handshake=facts), None, 7)
+    told = attributes(parsed(message))
+    assert "qtap.tls.handshake.duration" not in told
+    assert (told["tls.established"], told["tls.protocol.version"]) == (True, "1.3")
+    assert told["server.address"] == told["qtap.tls.client.server_name"] == "shop.example"
+    assert [one.string_value for one in told["tls.client.supported_ciphers"].values] == ["A", "B"]
 
 
 def test_connection_closed(events, connection):

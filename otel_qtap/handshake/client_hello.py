@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ClientHello (RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 5077)."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from otel_qtap.handshake.protocols import read_protocols
+from otel_qtap.handshake.wire import CutOffError, Reader, numbers
+
+SERVER_NAME: Final = 0
+SUPPORTED_GROUPS: Final = 10
+POINT_FORMATS: Final = 11
+SIGNATURE_ALGORITHMS: Final = 13
+ALPN: Final = 16
+SESSION_TICKET: Final = 35
+SUPPORTED_VERSIONS: Final = 43
+
+_RANDOM_BYTES: Final = 32
+_HOST_NAME: Final = 0
+_LONGEST_NAME: Final = 255
+
+
+@dataclass(slots=True)
+class ClientHello:
+    """What a client offers, in its order, with whatever it sent as GREASE."""
+
+    version: int = 0
+    """The old field, which TLS 1.3 freezes at 1.2."""
+    session_id: bytes = b""
+    ciphers: tuple[int, ...] = ()
+    extensions: tuple[int, ...] = ()
+    """Their types."""
+    groups: tuple[int, ...] = ()
+    point_formats: tuple[int, ...] = ()
+    signature_algorithms: tuple[int, ...] = ()
+    versions: tuple[int, ...] = ()
+    """Of the extension supported_versions."""
+    server_name: str = ""
+    protocols: tuple[bytes, ...] = ()
+    has_ticket: bool = False
+    """Whether it brings a session ticket, of TLS 1.2 or older."""
+    whole: bool = False
+    """Whether all of it was there: without, there are no fingerprints."""
+
+
+def read_client_hello(body: bytes, *, whole: bool = True) -> ClientHello:
+    """As much of the message as can be read; ``whole``: its body is not cut off."""
+    hello = ClientHello()
+    reader = Reader(body)
+    with suppress(CutOffError):
+        hello.version = reader.number(2)
+        reader.take(_RANDOM_BYTES)
+        hello.session_id = reader.vector(1)
+        hello.ciphers = numbers(reader.vector(2))
+        reader.vector(1)  # compression methods
+        if not reader.left:  # no extensions at all, which SSL 3 and TLS 1.0 allow
+            hello.whole = whole
+            return hello
+        extensions, has_all = reader.available_vector(2)
+        _read_extensions(hello, Reader(extensions))
+        hello.whole = whole and has_all
+    return hello
+
+
+def _read_extensions(hello: ClientHello, reader: Reader) -> None:
+    types: list[int] = []
+    try:
+        while reader.left:
+            kind = reader.number(2)
+            content, whole = reader.available_vector(2)
+            types.append(kind)
+            with suppress(CutOffError):
+                _read_extension(hello, kind, content)
+            if not whole:
+                raise CutOffError
+    finally:
+        hello.extensions = tuple(types)
+
+
+def _read_extension(hello: ClientHello, kind: int, content: bytes) -> None:
+    if kind == SERVER_NAME:
+        hello.server_name = _host_name(content)
+    elif kind == SUPPORTED_GROUPS:
+        hello.groups = numbers(Reader(content).vector(2))
+    elif kind == POINT_FORMATS:
+        hello.point_formats = tuple(Reader(content).vector(1))
+    elif kind == SIGNATURE_ALGORITHMS:
+        hello.signature_algorithms = numbers(Reader(content).vector(2))
+    elif kind == ALPN:
+        hello.protocols = read_protocols(content)
+    elif kind == SESSION_TICKET:
+        hello.has_ticket = bool(content)
+    elif kind == SUPPORTED_VERSIONS:
+        hello.versions = numbers(Reader(content).vector(1))
+
+
+def _host_name(content: bytes) -> str:
+    """The name asked for; empty where it is none that a host can have."""
+    names = Reader(Reader(content).vector(2))
+    while names.left:
+        kind, name = names.number(1), names.vector(2)
+        if kind == _HOST_NAME:
+            text = name.decode("ascii", "replace")
+            is_name = len(name) <= _LONGEST_NAME and all(each.isalnum() or each in "-._" for each in text)
+            return text if is_name and text.isascii() else ""
+    return ""

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that a handshake tells, from the pieces of it that were seen."""
+
+from collections.abc import Iterable
+
+from otel_qtap.handshake.certificate import certificate_facts, first_certificate
+from otel_qtap.handshake.ciphers import CIPHER_NAMES, cipher_label
+from otel_qtap.handshake.client_hello import ClientHello, read_client_hello
+from otel_qtap.handshake.grease import without_grease
+from otel_qtap.handshake.groups import GROUP_NAMES
+from otel_qtap.handshake.ja3 import ja3, ja3s
+from otel_qtap.handshake.ja4 import ja4, ja4s
+from otel_qtap.handshake.key_exchange import curve_of
+from otel_qtap.handshake.protocols import protocol_label
+from otel_qtap.handshake.records import (
+    CERTIFICATE,
+    CLIENT_HELLO,
+    SERVER_HELLO,
+    SERVER_KEY_EXCHANGE,
+    Message,
+    handshake_messages,
+)
+from otel_qtap.handshake.server_hello import ServerHello, read_server_hello
+from otel_qtap.handshake.versions import TLS_1_3, VERSION_NAMES
+from otel_qtap.model.handshake import HandshakeFacts
+
+
+def handshake_facts(
+    from_client: Iterable[bytes], from_server: Iterable[bytes], *, timestamp_ns: int = 0
+) -> HandshakeFacts:
+    """The facts of one handshake; each piece is the start of one send or receive, in order.
+
+    ``timestamp_ns`` is when the last of them was seen. Of two ClientHellos the first is described: the
+    second answers a HelloRetryRequest.
+    """
+    client, server = _read(from_client), _read(from_server)
+    offer, choice = _client_hello(client), _server_hello(server)
+    their_certificate = _certificate(server)
+    protocol, version = VERSION_NAMES.get(choice.version, ("", "")) if choice else ("", "")
+    return HandshakeFacts(
+        timestamp_ns=timestamp_ns,
+        protocol=protocol,
+        version=version,
+        cipher=CIPHER_NAMES.get(choice.cipher, "") if choice and choice.cipher is not None else "",
+        curve=_curve(choice, server),
+        next_protocol=protocol_label(choice.protocols[0]) if choice and choice.protocols else "",
+        resumed=_resumed(
+            offer, choice, has_certificate=any(message.type == CERTIFICATE for message in server)
+        ),
+        server_name=offer.server_name if offer else "",
+        offered_protocols=tuple(map(protocol_label, offer.protocols)) if offer else (),
+        offered_ciphers=tuple(map(cipher_label, without_grease(offer.ciphers))) if offer else (),
+        client_ja3=ja3(offer) if offer else "",
+        client_ja4=ja4(offer) if offer else "",
+        server_ja3s=ja3s(choice) if choice else "",
+        server_ja4s=ja4s(choice) if choice else "",
+        client_certificate=certificate_facts(own) if (own := _certificate(client)) else None,
+        server_certificate=certificate_facts(their_certificate) if their_certificate else None,
+    )
+
+
+def _read(pieces: Iterable[bytes]) -> list[Message]:
+    return [message for piece in pieces for message in handshake_messages(piece)]
+
+
+def _client_hello(messages: list[Message]) -> ClientHello | None:
+    for message in messages:
+        if message.type == CLIENT_HELLO:
+            return read_client_hello(message.body, whole=message.whole)
+    return None
+
+
+def _server_hello(messages: list[Message]) -> ServerHello | None:
+    for message in messages:
+        if (
+            message.type == SERVER_HELLO
+            and not (hello := read_server_hello(message.body, whole=message.whole)).is_retry
+        ):
+            return hello
+    return None
+
+
+def _certificate(messages: list[Message]) -> bytes:
+    for message in messages:
+        if message.type == CERTIFICATE and (der := first_certificate(message.body)):
+            return der
+    return b""
+
+
+def _curve(choice: ServerHello | None, messages: list[Message]) -> str:
+    if choice is None:
+        return ""
+    group = choice.group
+    if not group and "_ECDH" in CIPHER_NAMES.get(choice.cipher or 0, ""):
+        group = next((curve_of(each.body) for each in messages if each.type == SERVER_KEY_EXCHANGE), 0)
+    return GROUP_NAMES.get(group, "")
+
+
+def _resumed(offer: ClientHello | None, choice: ServerHello | None, *, has_certificate: bool) -> bool | None:
+    """Whether a session was taken up again (RFC 8446 section 2.2, RFC 5246 section 7.3, RFC 5077)."""
+    if choice is None or not choice.whole:
+        return None
+    if choice.version >= TLS_1_3:
+        return choice.has_pre_shared_key
+    if has_certificate:
+        return False
+    if offer is None:
+        return None
+    if offer.session_id:
+        return offer.session_id == choice.session_id
+    # A ticket without a session id: what the server thinks of it shows in its next message.
+    return None if offer.has_ticket else False

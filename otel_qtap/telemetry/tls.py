@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts of a TLS handshake as attributes: few and short on each span, all of them on the event."""
+
+from otel_qtap.model.exchange import Attributes
+from otel_qtap.model.handshake import CertificateFacts, HandshakeFacts
+from otel_qtap.telemetry import names
+
+
+def span_attributes(facts: HandshakeFacts) -> Attributes:
+    """What tells connections of one service apart: each of few values."""
+    attributes: Attributes = {
+        names.TLS_PROTOCOL_NAME: facts.protocol,
+        names.TLS_PROTOCOL_VERSION: facts.version,
+        names.TLS_CIPHER: facts.cipher,
+        names.TLS_NEXT_PROTOCOL: facts.next_protocol,
+        names.TLS_SERVER_NAME: facts.server_name,
+    }
+    known = {name: value for name, value in attributes.items() if value}
+    if facts.resumed is not None:
+        known[names.TLS_RESUMED] = facts.resumed
+    return known
+
+
+def event_attributes(facts: HandshakeFacts) -> Attributes:
+    """All that is known of a handshake."""
+    attributes: Attributes = {
+        names.SERVER_ADDRESS: facts.server_name,
+        names.TLS_CURVE: facts.curve,
+        names.TLS_OFFERED_PROTOCOLS: facts.offered_protocols,
+        names.TLS_OFFERED_CIPHERS: facts.offered_ciphers,
+        names.TLS_CLIENT_JA3: facts.client_ja3,
+        names.TLS_CLIENT_JA4: facts.client_ja4,
+        names.TLS_SERVER_JA3S: facts.server_ja3s,
+        names.TLS_SERVER_JA4S: facts.server_ja4s,
+        **_client(facts.client_certificate),
+        **_server(facts.server_certificate),
+    }
+    return span_attributes(facts) | {name: value for name, value in attributes.items() if value}
+
+
+def _client(certificate: CertificateFacts | None) -> Attributes:
+    if certificate is None:
+        return {}
+    return {
+        names.TLS_CLIENT_SUBJECT: certificate.subject,
+        names.TLS_CLIENT_ISSUER: certificate.issuer,
+        names.TLS_CLIENT_NOT_BEFORE: certificate.not_before,
+        names.TLS_CLIENT_NOT_AFTER: certificate.not_after,
+        names.TLS_CLIENT_HASH: certificate.sha256,
+    }
+
+
+def _server(certificate: CertificateFacts | None) -> Attributes:
+    if certificate is None:
+        return {}
+    return {
+        names.TLS_SERVER_SUBJECT: certificate.subject,
+        names.TLS_SERVER_ISSUER: certificate.issuer,
+        names.TLS_SERVER_NOT_BEFORE: certificate.not_before,
+        names.TLS_SERVER_NOT_AFTER: certificate.not_after,
+        names.TLS_SERVER_HASH: certificate.sha256,
+    }

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import pytest
+
+from otel_qtap.handshake.table import HandshakeTable
+from otel_qtap.model.events import ConnectionObserved, HandshakeCaptured
+from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, PeerSource, ProcessId, Role
+from tests.support.tls_wire import client_hello, message, record, server_hello, server_name
+
+SECOND = 1_000_000_000
+RANDOM = bytes(range(8, 24))
+HERE, THERE = Endpoint("10.0.0.7", 40000), Endpoint("10.0.0.1", 443)
+CONNECTION = ConnectionId(7, 1, 0xAB00, 1)
+
+
+def hello(name: bytes = b"shop.example") -> bytes:
+    return record(message(1, client_hello([server_name(name)])))
+
+
+HELLO = HandshakeCaptured(
+    process=CONNECTION.process,
+    timestamp_ns=5 * SECOND,
+    role=Role.CLIENT,
+    local=HERE,
+    remote=THERE,
+    client_random=RANDOM,
+    direction=Direction.EGRESS,
+    data=hello(),
+    command="curl",
+    user_id=1000,
+)
+ANSWER = replace(
+    HELLO,
+    timestamp_ns=HELLO.timestamp_ns + 1000,
+    direction=Direction.INGRESS,
+    data=record(message(2, server_hello([]))),
+)
+OBSERVED = ConnectionObserved(
+    CONNECTION, 6 * SECOND, Role.CLIENT, HERE, THERE, PeerSource.NESTED_SYSCALL, True, "curl", 1000,
+    client_random=RANDOM,
+)  # fmt: skip
+
+
+def name_of(table: HandshakeTable, observed: ConnectionObserved) -> str:
+    facts = table.claim(observed)
+    return facts.server_name if facts else ""
+
+
+@pytest.fixture
+def table() -> HandshakeTable:
+    return HandshakeTable()
+
+
+def test_a_connection_claims_its_handshake(table: HandshakeTable) -> None:
+    assert table.receive(HELLO) is None
+    assert table.receive(ANSWER) is None
+    facts = table.claim(OBSERVED)
+    assert facts
+    assert (facts.server_name, facts.version, facts.timestamp_ns) == (
+        "shop.example", "1.2", ANSWER.timestamp_ns,
+    )  # fmt: skip
+    assert table.claim(OBSERVED) is facts
+
+
+def test_what_comes_later_is_told_to_who_claimed(table: HandshakeTable) -> None:
+    table.receive(HELLO)
+    assert table.claim(OBSERVED)
+    renewal = table.receive(ANSWER)
+    assert renewal
+    assert renewal.connections == (CONNECTION,)
+    assert (renewal.facts.server_name, renewal.facts.version) == ("shop.example", "1.2")
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [
+        replace(OBSERVED, client_random=bytes(16)),
+        replace(OBSERVED, role=Role.SERVER),
+        replace(OBSERVED, connection=ConnectionId(8, 1, 1, 1), local=None),
+        replace(OBSERVED, client_random=b"", remote=Endpoint("10.0.0.1", 444)),
+        replace(OBSERVED, client_random=b"", local=None, remote=None),
+        replace(OBSERVED, client_random=b"", connection=ConnectionId(7, 2, 1, 1)),
+    ],
+)
+def test_another_connection_does_not(table: HandshakeTable, observed: ConnectionObserved) -> None:
+    table.receive(HELLO)
+    assert table.claim(observed) is None
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [
+        replace(OBSERVED, local=None, remote=None),
+        replace(OBSERVED, client_random=b""),
+        replace(OBSERVED, role=Role.UNKNOWN),
+        replace(OBSERVED, connection=ConnectionId(8, 3, 0xAB00, 1)),
+    ],
+)
+def test_random_or_addresses_do_and_a_forked_child_s_too(
+    table: HandshakeTable, observed: ConnectionObserved
+) -> None:
+    table.receive(HELLO)
+    assert name_of(table, observed) == "shop.example"
+
+
+def test_both_ends_in_one_process_are_told_apart(table: HandshakeTable) -> None:
+    table.receive(HELLO)
+    far = replace(
+        HELLO, role=Role.SERVER, local=THERE, remote=HERE, direction=Direction.INGRESS, data=hello(b"b")
+    )
+    table.receive(far)
+    assert name_of(table, OBSERVED) == "shop.example"
+    assert name_of(table, replace(OBSERVED, role=Role.SERVER, local=THERE, remote=HERE)) == "b"
+    assert name_of(table, replace(OBSERVED, role=Role.SERVER, local=None, remote=None)) == "b"
+
+
+def test_addresses_that_are_used_again_begin_anew(table: HandshakeTable) -> None:
+    table.receive(HELLO)
+    assert table.claim(OBSERVED)
+    second = replace(HELLO, client_random=b"n" * 16, data=hello(b"new.example"))
+    assert table.receive(second) is None
+    assert name_of(table, replace(OBSERVED, client_random=b"")) == "new.example"
+    assert name_of(table, OBSERVED) == "shop.example"
+
+
+def test_where_only_sends_are_seen_a_server_s_answer_is_found_by_its_addresses(table: HandshakeTable) -> None:
+    answer = replace(ANSWER, role=Role.SERVER, direction=Direction.EGRESS, client_random=b"")
+    table.receive(answer)
+    facts = table.claim(replace(OBSERVED, role=Role.SERVER))
+    assert facts
+    assert facts.version == "1.2"
+
+
+def test_what_nobody_claims_is_told_once_and_forgotten_later(table: HandshakeTable) -> None:
+    table.receive(HELLO)
+    other = replace(HELLO, process=ProcessId(9, 1), client_random=b"o" * 16)
+    table.receive(other)
+    assert table.claim(OBSERVED)
+    assert table.tick(HELLO.timestamp_ns + 2 * SECOND) == []
+    assert table.tick(HELLO.timestamp_ns + 3 * SECOND) == [other]
+    assert table.tick(HELLO.timestamp_ns + 4 * SECOND) == []
+    assert len(table) == 2
+    assert table.tick(HELLO.timestamp_ns + 30 * SECOND) == []
+    assert len(table) == 0
+    assert table.claim(OBSERVED) is None
+
+
+def test_what_is_kept_is_bounded() -> None:
+    table = HandshakeTable(max_bytes=100_000)
+    for number in range(10_000):
+        table.receive(
+            replace(
+                HELLO,
+                remote=Endpoint("10.0.0.1", number),
+                client_random=number.to_bytes(16),
+                data=bytes(4096),
+            )
+        )
+    assert 10 < len(table) < 30
+    assert table.claim(replace(OBSERVED, client_random=bytes(16))) is None
+    assert table.claim(
+        replace(OBSERVED, remote=Endpoint("10.0.0.1", 9999), client_random=(9999).to_bytes(16))
+    )
+
+
+def test_one_handshake_has_few_pieces_and_one_random_few_handshakes(table: HandshakeTable) -> None:
+    for _ in range(1000):
+        table.receive(HELLO)
+    assert name_of(table, OBSERVED) == "shop.example"
+    for number in range(1000):
+        table.receive(replace(HELLO, remote=Endpoint("10.0.0.1", number)))
+    assert name_of(table, OBSERVED) == "shop.example"
+    table.tick(HELLO.timestamp_ns + 40 * SECOND)
+    assert len(table) == 0
