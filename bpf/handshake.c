@@ -25,14 +25,24 @@ struct qtap_transfer {
 	u32 message; // offset of the handshake message: behind a record's header, or 0 where that was read before
 };
 
-// A notice to the supervisor, once for each process.
-QTAP_INLINE void qtap_speaks_tls(u32 tgid)
+// The process sent or received a ClientHello (`hellos` 1) or a ServerHello. A notice to the supervisor, once for each
+// process.
+QTAP_INLINE void qtap_speaks_tls(u32 tgid, u32 hellos, u32 relayed)
 {
-	u64 start_ns = qtap_process_start_ns(), *known = speaking_processes.lookup(&tgid);
+	struct qtap_speaker *known = speaking_processes.lookup(&tgid), fresh = {};
+	struct qtap_tls_process *process;
 
-	if (known && *known == start_ns)
+	fresh.process_start_ns = qtap_process_start_ns();
+	if (known && known->process_start_ns == fresh.process_start_ns) {
+		__sync_fetch_and_add(&known->hellos, hellos);
+		__sync_fetch_and_add(&known->relayed, relayed);
 		return;
-	speaking_processes.update(&tgid, &start_ns);
+	}
+	process = tls_processes.lookup(&tgid);
+	fresh.hellos = hellos;
+	if (process && process->start_ns == fresh.process_start_ns)
+		fresh.called_ns = process->called_ns;
+	speaking_processes.update(&tgid, &fresh);
 	qtap_submit_process_event(QTAP_PROCESS_SPEAKS_TLS, NULL);
 }
 
@@ -116,6 +126,33 @@ QTAP_INLINE void qtap_submit_handshake(struct qtap_transfer *transfer, struct qt
 		qtap_count_loss(QTAP_LOST_CONTROL, 0);
 }
 
+// Whether a process passes a ClientHello on: what came by one connection goes out by another. Both ends of one
+// connection in one process look alike, but for their addresses.
+QTAP_INLINE int qtap_is_relayed(struct qtap_transfer *transfer, const u8 *random, u32 tgid)
+{
+	struct qtap_random_key key = {};
+	struct qtap_random_socket *other;
+	struct qtap_hello *hello;
+	u64 socket;
+
+	if (transfer->direction != QTAP_EGRESS)
+		return 0;
+	__builtin_memcpy(key.random, random, QTAP_RANDOM_BYTES);
+	key.tgid = tgid;
+	key.direction = QTAP_INGRESS;
+	other = sockets_by_random.lookup(&key);
+	if (!other)
+		return 0;
+	if (other->local_port == __builtin_bswap16(qtap_read(u16, transfer->socket + OFF_SOCK_DPORT)) &&
+	    other->remote_port == qtap_read(u16, transfer->socket + OFF_SOCK_NUM))
+		return 0;
+	socket = other->socket;
+	hello = hellos.lookup(&socket);
+	if (hello)
+		hello->relayed = 1;
+	return 1;
+}
+
 QTAP_INLINE void qtap_remember_random(struct qtap_transfer *transfer, const u8 *random, u32 tgid)
 {
 	struct qtap_random_key key = {};
@@ -142,8 +179,13 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 	u8 random[QTAP_RANDOM_BYTES] = {};
 	u64 socket = transfer->socket;
 
-	if (!kind || qtap_is_excluded(tgid))
+	if (!kind)
 		return;
+	if (qtap_is_excluded(tgid)) { // that it speaks TLS may be known, what it says may not
+		if (kind != QTAP_CERTIFICATE)
+			qtap_speaks_tls(tgid, kind == QTAP_CLIENT_HELLO, 0);
+		return;
+	}
 	if (kind == QTAP_CERTIFICATE) {
 		hello = hellos.lookup(&socket);
 		if (hello)
@@ -157,6 +199,8 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 	if (kind == QTAP_CLIENT_HELLO) {
 		__builtin_memcpy(fresh.client_random, random, QTAP_RANDOM_BYTES);
 		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_CLIENT : QTAP_SERVER;
+		fresh.tgid = tgid;
+		fresh.relayed = qtap_is_relayed(transfer, random, tgid);
 		hellos.update(&socket, &fresh);
 		qtap_remember_random(transfer, random, tgid);
 		qtap_submit_handshake(transfer, &fresh, tgid);
@@ -171,7 +215,7 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 	} else {
 		return;
 	}
-	qtap_speaks_tls(tgid);
+	qtap_speaks_tls(tgid, kind == QTAP_CLIENT_HELLO, 2 * (kind == QTAP_CLIENT_HELLO && fresh.relayed));
 }
 
 // Whether a TCP socket has not carried much yet.

@@ -109,11 +109,13 @@ int qtap_process_exec(void *ctx)
 	u32 tgid = pid_tgid >> 32;
 	struct qtap_tls_process *known = tls_processes.lookup(&tgid);
 
+	speaking_processes.delete(&tgid);
 	if (!known)
 		return 0;
 	threads.delete(&pid_tgid);
 	started = known->start_ns;
 	known->start_ns = 0;
+	known->called_ns = 0;
 	known->image_ns = bpf_ktime_get_boot_ns();
 	if (started)
 		qtap_end_process(tgid, started);

@@ -15,14 +15,40 @@ QTAP_INLINE void qtap_note_io(u64 io)
 		thread->call.last_io = io;
 }
 
+// The end of a connection of which a hello was seen.
+QTAP_INLINE void qtap_count_ended(u64 socket, struct qtap_hello *hello)
+{
+	u64 *count, carried;
+	struct qtap_speaker *speaker;
+	u32 ending = hello->captured ? QTAP_ENDED_CAPTURED : QTAP_ENDED_MISSED, tgid = hello->tgid;
+
+	if (hello->relayed)
+		return;
+	carried = qtap_read(u64, socket + OFF_TCP_BYTES_SENT) + qtap_read(u64, socket + OFF_TCP_BYTES_RECEIVED);
+	count = ended_connections.lookup(&ending);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	speaker = speaking_processes.lookup(&tgid);
+	if (!speaker)
+		return;
+	if (hello->captured)
+		__sync_fetch_and_add(&speaker->captured, 1);
+	else if (carried >= QTAP_CONVERSATION_BYTES)
+		__sync_fetch_and_add(&speaker->missed, 1);
+}
+
 QTAP_INLINE void qtap_end_io(u64 io, u32 tgid)
 {
 	u64 socket = qtap_socket(io);
+	struct qtap_hello *hello = hellos.lookup(&socket);
 	struct qtap_connection_key *connection;
 	struct qtap_io_key key = {};
 	struct qtap_state *state;
 
-	hellos.delete(&socket);
+	if (hello) {
+		qtap_count_ended(socket, hello);
+		hellos.delete(&socket);
+	}
 	key.io = io;
 	key.tgid = QTAP_IO_TGID(tgid);
 	connection = connections_by_io.lookup(&key);

@@ -41,6 +41,7 @@ QTAP_INLINE void qtap_set_socket(struct qtap_state *state, u64 handle, u64 socke
 		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
 	}
 	if (hello) {
+		hello->captured = 1;
 		__builtin_memcpy(state->connection.client_random, hello->client_random, QTAP_RANDOM_BYTES);
 		if (state->connection.role == QTAP_ROLE_UNKNOWN)
 			state->connection.role = hello->role;

@@ -73,11 +73,25 @@ QTAP_INLINE struct qtap_tls_process qtap_process(u32 tgid)
 
 	process.start_ns = qtap_process_start_ns();
 	process.image_ns = known ? known->image_ns : 0;
+	process.called_ns = known ? known->called_ns : 0;
 	if (!known || known->start_ns != process.start_ns) {
 		tls_processes.update(&tgid, &process);
 		qtap_submit_process_event(QTAP_PROCESS_SEEN, NULL);
 	}
 	return process;
+}
+
+// A call of a probed TLS library was seen in this process: what it says there, we see.
+QTAP_INLINE void qtap_note_call(u32 tgid, u64 start_ns)
+{
+	struct qtap_tls_process *process = tls_processes.lookup(&tgid);
+	struct qtap_speaker *speaker = speaking_processes.lookup(&tgid);
+	u64 now = bpf_ktime_get_boot_ns();
+
+	if (process && process->start_ns == start_ns && !process->called_ns)
+		process->called_ns = now;
+	if (speaker && speaker->process_start_ns == start_ns && !speaker->called_ns)
+		speaker->called_ns = now;
 }
 
 // What is known of the TLS objects that the site with this cookie is about.
@@ -130,6 +144,7 @@ QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 s
 	fresh.connection.file = QTAP_COOKIE_FILE(cookie);
 	fresh.connection.role = qtap_role(key->handle, cookie);
 	bpf_get_current_comm(fresh.connection.command, sizeof(fresh.connection.command));
+	qtap_note_call(key->tgid, start_ns);
 	parent_key.handle = key->handle;
 	parent_key.tgid = qtap_parent_tgid();
 	parent = connections.lookup(&parent_key);
@@ -170,6 +185,7 @@ QTAP_INLINE struct qtap_thread *qtap_this_thread(u64 pid_tgid)
 	process = qtap_process(pid_tgid >> 32);
 	fresh.process_start_ns = process.start_ns;
 	fresh.image_ns = process.image_ns;
+	qtap_note_call(pid_tgid >> 32, process.start_ns);
 	threads.update(&pid_tgid, &fresh);
 	return threads.lookup(&pid_tgid);
 }

@@ -100,6 +100,23 @@ enum qtap_file_kind {
 	QTAP_FILE_LIBRARY = 3,  // it is probed, or about to be
 };
 
+// A process of which a hello was seen: what the map `speaking_processes` holds. Mirrors otel_qtap/capture/records.py.
+struct qtap_speaker {
+	__u64 process_start_ns;
+	__u64 called_ns; // when a call of a probed TLS library was first seen in it, 0: none so far
+	__u64 hellos;    // ClientHellos that it sent or received
+	__u64 relayed;   // of these, those that it passed on from one connection to another: sent and received count
+	__u64 captured;  // connections with a hello that ended and of which plaintext was captured
+	__u64 missed;    // those of which none was, though they carried QTAP_CONVERSATION_BYTES
+};
+
+// How TLS connections ended: index of the map `ended_connections`, which the pipeline maps read-only.
+enum qtap_ended {
+	QTAP_ENDED_CAPTURED = 0, // plaintext was captured and bound to the socket
+	QTAP_ENDED_MISSED = 1,
+	QTAP_ENDINGS = 2,
+};
+
 // Why something was lost. The counters map, which the pipeline maps read-only, holds events at this
 // index and bytes of plaintext QTAP_LOSSES further on. Mirrors capture/ring.py.
 enum qtap_loss {

@@ -44,6 +44,7 @@ BPF_TABLE("lru_hash", struct qtap_file_key, struct qtap_known_file, known_files,
 struct qtap_tls_process {
 	u64 start_ns; // 0 from an exec on until the new program is seen with TLS
 	u64 image_ns; // time of the last exec: connections that are older went with the old program
+	u64 called_ns; // when a call of a probed TLS library was first seen in this program, 0: none so far
 };
 BPF_TABLE("lru_hash", u32, struct qtap_tls_process, tls_processes, 16384);
 
@@ -119,8 +120,11 @@ BPF_ARRAY(layouts, struct qtap_layout, QTAP_MAX_FILES);
 // removed at the socket's end.
 struct qtap_hello {
 	u8 client_random[QTAP_RANDOM_BYTES];
+	u32 tgid; // of the process that sent or received it
 	u8 role; // of the end that is at this socket
-	u8 _pad[7];
+	u8 captured; // plaintext of this connection was captured
+	u8 relayed;  // the process passes on what others say to each other
+	u8 _pad;
 };
 BPF_TABLE("lru_hash", u64, struct qtap_hello, hellos, QTAP_MAX_CONNECTIONS);
 
@@ -140,5 +144,10 @@ struct qtap_random_socket {
 };
 BPF_TABLE("lru_hash", struct qtap_random_key, struct qtap_random_socket, sockets_by_random, QTAP_MAX_CONNECTIONS);
 
-// Processes of which a hello was seen. Key: tgid. Value: their start. Written with the notice to the supervisor, LRU.
-BPF_TABLE("lru_hash", u32, u64, speaking_processes, 16384);
+// Processes of which a hello was seen. Key: tgid. Written with the notice to the supervisor, which reads here what
+// became of it; removed when the process runs another program, LRU.
+BPF_TABLE("lru_hash", u32, struct qtap_speaker, speaking_processes, 16384);
+
+// Ended TLS connections, enum qtap_ended. Written at the end of sockets (atomic adds), mapped by the pipeline.
+// 1024 = BPF_F_MMAPABLE.
+BPF_F_TABLE("array", u32, u64, ended_connections, QTAP_ENDINGS, 1024);

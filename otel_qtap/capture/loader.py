@@ -39,6 +39,7 @@ MAPS = (
     "hellos",
     "sockets_by_random",
     "speaking_processes",
+    "ended_connections",
 )
 
 

@@ -43,6 +43,25 @@ assert DATA_RECORD.size == DATA_OFFSET
 PROCESS = Struct("<IIQQQII16s")
 """struct qtap_process_event"""
 
+SPEAKER = Struct("<QQQQQQ")
+"""struct qtap_speaker"""
+
+
+class Speaker(NamedTuple):
+    """What the map ``speaking_processes`` holds of a process of which a hello was seen."""
+
+    process_start_ns: int
+    called_ns: int
+    """When a call of a probed TLS library was first seen in it; 0: none so far."""
+    hellos: int
+    """ClientHellos that it sent or received."""
+    relayed: int
+    """Of these, those that it passed on from one connection to another: sent and received count."""
+    captured: int
+    """Connections with a hello that ended and of which plaintext was captured."""
+    missed: int
+    """Those of which none was, though they carried more than a handshake."""
+
 
 class ProcessNotice(NamedTuple):
     """What the supervisor is told: a process was seen with TLS, mapped a file, or is gone."""

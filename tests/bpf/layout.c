@@ -55,6 +55,14 @@ int main(void)
 	FIELD(qtap_process_event, device);
 	FIELD(qtap_process_event, user_id);
 	FIELD(qtap_process_event, command);
+	SIZE(qtap_speaker);
+	FIELD(qtap_speaker, process_start_ns);
+	FIELD(qtap_speaker, called_ns);
+	FIELD(qtap_speaker, hellos);
+	FIELD(qtap_speaker, relayed);
+	FIELD(qtap_speaker, captured);
+	FIELD(qtap_speaker, missed);
+	printf("endings %d\n", QTAP_ENDINGS);
 	printf("losses %d\n", QTAP_LOSSES);
 	return 0;
 }

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel side keeps of processes that speak TLS: calls seen, relays, conversations missed."""
+
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from otel_qtap.capture.records import SPEAKER, Kind, Speaker
+from otel_qtap.capture.syscalls import map_items, map_update
+from otel_qtap.discovery.procfs import ProcessReader
+from tests.bpf.conftest import Tap
+from tests.support.pki import Pki, make_pki
+from tests.support.tls_servers import running_raw_echo
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.bpf
+
+OPENSSL_CLIENT = """
+context = ssl.create_default_context(cafile=sys.argv[2])
+with context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost") as tls:
+    tls.sendall(b"x" * 20000)
+    while tls.recv(65536)[-1:] != b"x":
+        pass
+"""
+UNKNOWN_CLIENT = """
+with socket.create_connection(("127.0.0.1", port)) as plain:
+    plain.sendall(bytes.fromhex(sys.argv[2]))
+    plain.sendall(bytes(int(sys.argv[3])))
+    plain.shutdown(socket.SHUT_WR)
+    plain.recv(1)
+"""
+RELAY = """
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+inner, _ = listener.accept()
+outer = socket.create_connection(("127.0.0.1", port))
+def carry(one, other):
+    while data := one.recv(65536):
+        other.sendall(data)
+    other.shutdown(socket.SHUT_WR)
+threading.Thread(target=carry, args=(outer, inner), daemon=True).start()
+carry(inner, outer)
+"""
+
+
+def start(script: str, port: int, *arguments: object) -> "subprocess.Popen[str]":
+    head = "import socket, ssl, sys, threading\nport = int(sys.argv[1])\n"
+    command = [sys.executable, "-c", head + textwrap.dedent(script), str(port), *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def client_hello() -> bytes:
+    """A ClientHello that no library sends for the process that will."""
+    outgoing = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
+
+
+def speaker(tap: Tap, pid: int) -> Speaker | None:
+    for key, value in map_items(tap.session.maps["speaking_processes"]):
+        if struct.unpack("<I", key) == (pid,):
+            return Speaker(*SPEAKER.unpack(value))
+    return None
+
+
+def known(tap: Tap, pid: int, condition: Callable[[Speaker], bool]) -> Speaker:
+    seen: list[Speaker | None] = []
+
+    def there() -> Speaker | None:
+        seen[:] = [speaker(tap, pid)]
+        return seen[0] if seen[0] and condition(seen[0]) else None
+
+    try:
+        return eventually(there, "the process is known so", seconds=5)
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {seen}") from None
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return make_pki(tmp_path_factory.mktemp("pki"))
+
+
+def test_calls_of_a_probed_library_are_noted(tap: Tap, pki: Pki) -> None:
+    with running_raw_echo(pki) as server:
+        client = start(OPENSSL_CLIENT, server.port, pki.ca)
+        assert tap.read_until_end(client) == 0
+        found = known(tap, client.pid, lambda speaker: speaker.captured == 1)
+
+    assert (found.hellos, found.relayed, found.missed) == (1, 0, 0)
+    assert found.called_ns
+    assert [notice.kind for notice in tap.notices if notice.tgid == client.pid].count(
+        Kind.PROCESS_SPEAKS_TLS
+    ) == 1
+
+
+@pytest.mark.parametrize(("size", "missed"), [(60000, 1), (100, 0)], ids=["conversation", "handshake"])
+def test_conversations_without_calls_are_missed(multi_tap: Tap, size: int, missed: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = start(UNKNOWN_CLIENT, listener.getsockname()[1], client_hello().hex(), size)
+        accepted, _ = listener.accept()
+        while accepted.recv(65536):
+            pass
+        accepted.close()
+        assert multi_tap.read_until_end(client) == 0
+
+    found = known(multi_tap, client.pid, lambda speaker: speaker.missed == missed)
+    assert (found.called_ns, found.hellos, found.captured) == (0, 1, 0)
+    counts = dict(map_items(multi_tap.session.maps["ended_connections"]))
+    assert struct.unpack("<Q", counts[struct.pack("<I", 1)])[0] >= 1
+
+
+def test_relay_is_told_from_a_speaker(multi_tap: Tap, pki: Pki) -> None:
+    with running_raw_echo(pki) as server:
+        relay = start(RELAY, server.port)
+        assert relay.stdout is not None
+        client = start(OPENSSL_CLIENT, int(relay.stdout.readline()), pki.ca)
+        assert multi_tap.read_until_end(client) == 0
+        assert multi_tap.read_until_end(relay) == 0
+        found = known(multi_tap, relay.pid, lambda speaker: speaker.relayed > 0)
+
+        assert (found.hellos, found.relayed, found.called_ns) == (2, 2, 0)
+        assert (found.captured, found.missed) == (0, 0)
+        served = known(multi_tap, server.pid, lambda speaker: speaker.hellos > 0)
+        assert served.relayed == 0
+
+
+def test_both_ends_in_one_process_are_no_relay(multi_tap: Tap, pki: Pki) -> None:
+    script = """
+    listener = socket.create_server(("127.0.0.1", 0))
+    def serve():
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
+        with context.wrap_socket(listener.accept()[0], server_side=True) as tls:
+            tls.sendall(tls.recv(100))
+    threading.Thread(target=serve).start()
+    context = ssl.create_default_context(cafile=sys.argv[2])
+    plain = socket.create_connection(listener.getsockname())
+    with context.wrap_socket(plain, server_hostname="localhost") as tls:
+        tls.sendall(b"x")
+        tls.recv(100)
+    """
+    both = start(script, 0, pki.ca, pki.server.certificate, pki.server.key)
+    assert multi_tap.read_until_end(both) == 0
+
+    found = known(multi_tap, both.pid, lambda speaker: speaker.captured == 2)
+    assert (found.hellos, found.relayed) == (2, 0)
+
+
+def test_excluded_process_is_noted_and_nothing_of_what_it_says(multi_tap: Tap) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = "sys.stdin.readline()" + UNKNOWN_CLIENT
+        client = start(script, listener.getsockname()[1], client_hello().hex(), 100)
+        ticks = ProcessReader().start_ticks(client.pid)
+        assert ticks is not None
+        assert client.stdin is not None
+        map_update(
+            multi_tap.session.maps["excluded_processes"],
+            struct.pack("<I", client.pid),
+            struct.pack("<Q", ticks),
+        )
+        client.stdin.write("\n")
+        client.stdin.flush()
+        accepted, _ = listener.accept()
+        while accepted.recv(65536):
+            pass
+        accepted.close()
+        assert multi_tap.read_until_end(client) == 0
+
+    assert known(multi_tap, client.pid, lambda speaker: True).hellos == 1
+    of_client = [event for event in multi_tap.events if getattr(event, "process", None) == client.pid]
+    assert of_client == []
+
+
+def test_program_that_replaces_another_begins_anew(multi_tap: Tap) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        script = UNKNOWN_CLIENT + "\nimport os\nos.execv('/bin/cat', ['cat'])"
+        client = start(script, listener.getsockname()[1], client_hello().hex(), 100)
+        accepted, _ = listener.accept()
+        known(multi_tap, client.pid, lambda speaker: speaker.hellos == 1)
+        accepted.shutdown(socket.SHUT_WR)
+        eventually(lambda: speaker(multi_tap, client.pid) is None, "the old program is forgotten")
+        client.communicate("", timeout=20)
