@@ -166,8 +166,8 @@ QTAP_INLINE void qtap_remember_random(struct qtap_transfer *transfer, const u8 *
 	place.local_port = qtap_read(u16, transfer->socket + OFF_SOCK_NUM);
 	place.remote_port = __builtin_bswap16(qtap_read(u16, transfer->socket + OFF_SOCK_DPORT));
 	known = sockets_by_random.lookup(&key);
-	place.ambiguous = known && (known->socket != place.socket || known->local_port != place.local_port ||
-				    known->remote_port != place.remote_port);
+	place.ambiguous = known && (known->ambiguous || known->socket != place.socket ||
+				    known->local_port != place.local_port || known->remote_port != place.remote_port);
 	sockets_by_random.update(&key, &place);
 }
 

@@ -51,40 +51,6 @@ QTAP_INLINE void qtap_set_socket(struct qtap_state *state, u64 handle, u64 socke
 	connections_by_io.update(&io_key, &key);
 }
 
-// What is sent and received inside a call goes through the socket that carries this TLS object. Returns the state
-// that the call belongs to.
-QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_call *call, u64 cookie)
-{
-	struct qtap_connection_key key = {};
-	u64 io = call->first_io, socket;
-	u16 family = 0;
-
-	// What is bound is still that socket: its end would have ended the connection. Only a handshake is
-	// looked at in any case, for an object may be used anew.
-	if (state->socket && call->hook != QTAP_HOOK_HANDSHAKE && (io == state->io || call->last_io == state->io))
-		return state;
-	// The first may have been something else: random numbers, a key log.
-	socket = qtap_tcp_socket(io, &family);
-	if (!socket && call->last_io) {
-		io = call->last_io;
-		socket = qtap_tcp_socket(io, &family);
-	}
-	if (!socket || socket == state->socket)
-		return state;
-	// A handshake on another socket is another conversation; elsewhere, and in the first handshake, it is
-	// a second descriptor of the same one (SSL_set_rfd and SSL_set_wfd may differ).
-	if (state->socket && call->hook == QTAP_HOOK_HANDSHAKE && qtap_is_used(state)) {
-		key.handle = call->handle;
-		key.tgid = bpf_get_current_pid_tgid() >> 32;
-		qtap_end(state, QTAP_REPLACED);
-		state = qtap_begin(&key, state->connection.process_start_ns, cookie, state);
-		if (!state)
-			return NULL;
-	}
-	qtap_set_socket(state, call->handle, socket, io, QTAP_PEER_NESTED_SYSCALL);
-	return state;
-}
-
 struct qtap_randoms {
 	u8 client[QTAP_RANDOM_BYTES];
 	u8 server[QTAP_RANDOM_BYTES];
@@ -115,31 +81,83 @@ QTAP_INLINE struct qtap_random_socket *qtap_socket_of_random(const u8 *random, u
 	__builtin_memcpy(key.random, random, QTAP_RANDOM_BYTES);
 	key.tgid = tgid;
 	key.direction = direction;
-	found = sockets_by_random.lookup(&key);
-	return found && !found->ambiguous ? found : NULL;
+	return sockets_by_random.lookup(&key);
 }
 
-// Binds by the hello random. An object that does not say which end it is, in a process that holds both ends of the
-// connection, stays unbound: the randoms are the same at both.
-QTAP_INLINE void qtap_bind_by_random(struct qtap_state *state, u64 handle, struct qtap_randoms *randoms, u32 tgid)
+// The socket through which the hellos of this handshake went. An object that does not say which end it is, in a
+// process that holds both ends of the connection, has none: the randoms are the same at both.
+QTAP_INLINE struct qtap_random_socket *qtap_socket_of_hellos(u8 role, struct qtap_randoms *randoms, u32 tgid)
 {
 	struct qtap_random_socket *as_client = NULL, *as_server = NULL, *found;
 
-	if (state->connection.role != QTAP_SERVER)
+	if (role != QTAP_SERVER)
 		as_client = qtap_socket_of_random(randoms->client, tgid, QTAP_EGRESS);
-	if (state->connection.role != QTAP_CLIENT)
+	if (role != QTAP_CLIENT)
 		as_server = qtap_socket_of_random(randoms->server, tgid, QTAP_EGRESS);
 	if (as_client && as_server)
-		return;
+		return NULL;
 	found = as_client ? as_client : as_server;
-	if (!found)
-		return;
+	if (!found || found->ambiguous)
+		return NULL;
 	// The socket may have been closed, and its memory be another's: then nothing is known of who talked here.
 	if (qtap_read(u16, found->socket + OFF_SOCK_NUM) != found->local_port ||
 	    __builtin_bswap16(qtap_read(u16, found->socket + OFF_SOCK_DPORT)) != found->remote_port)
+		return NULL;
+	return found;
+}
+
+// What is sent and received inside a call goes through the socket that carries this TLS object. Returns the state
+// that the call belongs to.
+QTAP_INLINE struct qtap_state *qtap_bind(struct qtap_state *state, struct qtap_call *call, u64 cookie)
+{
+	struct qtap_connection_key key = {};
+	u64 io = call->first_io, socket;
+	struct qtap_random_socket *told;
+	struct qtap_randoms randoms;
+	u16 family = 0;
+
+	// What is bound is still that socket: its end would have ended the connection. Only a handshake is
+	// looked at in any case, for an object may be used anew.
+	if (state->socket && call->hook != QTAP_HOOK_HANDSHAKE && (io == state->io || call->last_io == state->io))
+		return state;
+	// The first may have been something else: random numbers, a key log.
+	socket = qtap_tcp_socket(io, &family);
+	if (!socket && call->last_io) {
+		io = call->last_io;
+		socket = qtap_tcp_socket(io, &family);
+	}
+	if (!socket || socket == state->socket)
+		return state;
+	// What a callback of the library sends to somebody else says nothing, where the hellos tell the socket.
+	if (qtap_read_randoms(call->handle, cookie, &randoms)) {
+		told = qtap_socket_of_hellos(state->connection.role, &randoms, bpf_get_current_pid_tgid() >> 32);
+		if (told && told->socket != socket)
+			return state;
+	}
+	// A handshake on another socket is another conversation; elsewhere, and in the first handshake, it is
+	// a second descriptor of the same one (SSL_set_rfd and SSL_set_wfd may differ).
+	if (state->socket && call->hook == QTAP_HOOK_HANDSHAKE && qtap_is_used(state)) {
+		key.handle = call->handle;
+		key.tgid = bpf_get_current_pid_tgid() >> 32;
+		qtap_end(state, QTAP_REPLACED);
+		state = qtap_begin(&key, state->connection.process_start_ns, cookie, state);
+		if (!state)
+			return NULL;
+	}
+	qtap_set_socket(state, call->handle, socket, io, QTAP_PEER_NESTED_SYSCALL);
+	return state;
+}
+
+// Binds by the hello random. The socket's own hello tells the role, where the object does not.
+QTAP_INLINE void qtap_bind_by_random(struct qtap_state *state, u64 handle, struct qtap_randoms *randoms, u32 tgid)
+{
+	struct qtap_random_socket *found = qtap_socket_of_hellos(state->connection.role, randoms, tgid);
+
+	if (!found)
 		return;
 	if (state->connection.role == QTAP_ROLE_UNKNOWN)
-		state->connection.role = as_client ? QTAP_CLIENT : QTAP_SERVER;
+		state->connection.role = qtap_socket_of_random(randoms->client, tgid, QTAP_EGRESS) ? QTAP_CLIENT :
+												    QTAP_SERVER;
 	qtap_set_socket(state, handle, found->socket, found->io, QTAP_PEER_HELLO_RANDOM);
 }
 

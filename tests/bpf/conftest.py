@@ -3,7 +3,8 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.records import ProcessNotice, process_notice
 from otel_qtap.capture.ring import Counters, RingBuffer
 from otel_qtap.capture.session import KernelSession, Loading
-from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.libraries import LibraryLocator, LibraryPlan
 from otel_qtap.model.events import DataCaptured, KernelEvent
 from otel_qtap.model.identity import ConnectionId, Direction
 from tests.support.old_kernel import offsets_for
@@ -78,10 +79,11 @@ class Tap:
         return found
 
 
-def new_session(attach: str) -> KernelSession:
+def new_session(attach: str, definitions: Mapping[str, int] | None = None) -> KernelSession:
+    """A session as on a kernel of that kind; ``definitions`` are further -D flags."""
     return Loading(
         interpreter="/usr/bin/python3",
-        offsets=lambda: offsets_for(attach),
+        offsets=lambda: {**offsets_for(attach), **(definitions or {})},
         attach="multi" if attach == "multi" else "perf",
         data_ring_bytes=64 << 20,
     ).result()
@@ -90,17 +92,27 @@ def new_session(attach: str) -> KernelSession:
 @pytest.fixture(params=["multi/auto", "multi/classic", "perf/auto", "plain/auto"])
 def tap(request: pytest.FixtureRequest) -> Iterator[Tap]:
     attach, sites = request.param.split("/")
-    yield from _tap(attach, force_classic=sites == "classic")
+    with tapping(attach, force_classic=sites == "classic") as tap:
+        yield tap
 
 
 @pytest.fixture
 def multi_tap() -> Iterator[Tap]:
-    yield from _tap("multi", force_classic=False)
+    with tapping("multi") as tap:
+        yield tap
 
 
-def _tap(attach: str, *, force_classic: bool) -> Iterator[Tap]:
-    session = new_session(attach)
-    plan = LibraryLocator(None, force_classic=force_classic).locate(LIBSSL)
+@contextmanager
+def tapping(
+    attach: str,
+    *,
+    force_classic: bool = False,
+    alter: Callable[[LibraryPlan], LibraryPlan] = lambda plan: plan,
+    definitions: Mapping[str, int] | None = None,
+) -> Iterator[Tap]:
+    """The system's OpenSSL probed, by what ``alter`` leaves of what is known of it."""
+    session = new_session(attach, definitions)
+    plan = alter(LibraryLocator(None, force_classic=force_classic).locate(LIBSSL))
     tracepoints = Tracepoints(session)
     probes = Probes(session, LIBSSL, sites_of(plan, FileNumbers(session).take(plan.layout)))
     maps = session.maps
