@@ -7,17 +7,40 @@
 // int SSL_read(SSL *ssl, void *buf, int num);          int SSL_read_ex(..., size_t *readbytes);
 // int SSL_write(SSL *ssl, const void *buf, int num);   int SSL_write_ex(..., size_t *written);
 // int SSL_do_handshake(SSL *ssl);
+// ssize_t _gnutls_recv_int(gnutls_session_t session, content_type_t type, uint8_t *data, size_t data_size, ...);
+// ssize_t gnutls_record_send2(gnutls_session_t session, const void *data, size_t data_size, size_t pad, unsigned flags);
+// int gnutls_record_uncork(gnutls_session_t session, unsigned int flags);   int gnutls_handshake(gnutls_session_t session);
+// int ssl_SecureRecv(sslSocket *ss, unsigned char *buf, int len, int flags);   int ssl_SecureSend(...);
+// SECStatus ssl_Do1stHandshake(sslSocket *ss);
+// int mbedtls_ssl_read(mbedtls_ssl_context *ssl, unsigned char *buf, size_t len);   int mbedtls_ssl_write(...);
+// int wolfSSL_read(WOLFSSL *ssl, void *data, int sz);   int wolfSSL_write(...);
+// ssize_t s2n_recv_impl(struct s2n_connection *conn, void *buf, ssize_t size, s2n_blocked_status *blocked);
+// ssize_t s2n_sendv_with_offset(struct s2n_connection *conn, const struct iovec *bufs, ssize_t count, ssize_t offs, ...);
+
+#define QTAP_CONTENT_APPLICATION_DATA 23 // RFC 8446 5.1
+#define QTAP_PR_MSG_PEEK 2               // prio.h of NSPR
+#define QTAP_GNUTLS_E_AGAIN (-28)        // gnutls.h
+#define QTAP_GNUTLS_E_INTERRUPTED (-52)
+
 QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct qtap_call_key key = {};
 	struct qtap_thread *thread;
-	u32 count = QTAP_COOKIE_COUNT(cookie);
-	u64 handle = ctx->di, arg4 = ctx->cx, arg5 = ctx->r8, now = bpf_ktime_get_boot_ns();
+	u32 count = QTAP_COOKIE_COUNT(cookie), shape = QTAP_COOKIE_SHAPE(cookie);
+	u64 handle = ctx->di, buffer = ctx->si, arg3 = ctx->dx, arg4 = ctx->cx, arg5 = ctx->r8;
+	u64 now = bpf_ktime_get_boot_ns();
 
-	// Both are loaded here: a choice between two places in ctx becomes pointer arithmetic on it, which
+	// All are loaded here: a choice between two places in ctx becomes pointer arithmetic on it, which
 	// the verifier refuses.
-	asm volatile("" : "+r"(arg4), "+r"(arg5));
+	asm volatile("" : "+r"(buffer), "+r"(arg3), "+r"(arg4), "+r"(arg5));
+	if (shape == QTAP_SHAPE_GNUTLS_RECEIVE) {
+		if ((u32)buffer != QTAP_CONTENT_APPLICATION_DATA)
+			return 0;
+		buffer = arg3;
+	} else if (shape == QTAP_SHAPE_NSS_READ && (u32)arg4 & QTAP_PR_MSG_PEEK) {
+		return 0;
+	}
 	thread = qtap_this_thread(pid_tgid);
 	if (!thread)
 		return 0;
@@ -30,32 +53,70 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	if (thread->call.handle) {
 		// One function of the library may call another that is probed too: the outer call counts.
 		// A record left behind by a call that never returned sits above us on the stack, or far away.
-		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536)
+		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536) {
+			if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_HANDSHAKE)
+				thread->call.handshake = 1;
 			return 0;
+		}
 		key.pid_tgid = pid_tgid;
 		key.stack_pointer = thread->call.stack_pointer;
 		open_calls.update(&key, &thread->call);
 	}
 	thread->call.handle = handle;
-	thread->call.buffer = ctx->si;
+	thread->call.buffer = buffer;
 	thread->call.count_pointer = count == QTAP_COUNT_ARG5 ? arg5 : arg4;
 	thread->call.started_ns = now;
 	thread->call.stack_pointer = ctx->sp;
 	thread->call.first_io = 0;
 	thread->call.last_io = 0;
 	thread->call.hook = QTAP_COOKIE_HOOK(cookie);
+	thread->call.handshake = 0;
 	return 0;
+}
+
+// A call that carried nothing.
+QTAP_INLINE void qtap_leave_failed(struct qtap_thread *thread, struct qtap_call *call, u64 cookie, int result)
+{
+	struct qtap_connection_key key = {};
+	struct qtap_state *state;
+
+	if (QTAP_COOKIE_SHAPE(cookie) == QTAP_SHAPE_GNUTLS_SEND && call->buffer &&
+	    (result == QTAP_GNUTLS_E_AGAIN || result == QTAP_GNUTLS_E_INTERRUPTED)) {
+		key.handle = call->handle;
+		key.tgid = bpf_get_current_pid_tgid() >> 32;
+		unsent_buffers.update(&key, &call->buffer);
+	}
+	if (!call->handshake)
+		return;
+	// The handshake may have ended well all the same: a read then finds nothing to be read yet.
+	state = qtap_find_or_begin(thread, call->handle, cookie);
+	if (state && call->first_io)
+		state = qtap_bind(state, call, cookie);
+	if (state && !qtap_is_used(state))
+		state->handshake = QTAP_HANDSHAKE_BEGUN;
+}
+
+// The buffer of a call of gnutls_record_send2 that names none.
+QTAP_INLINE u64 qtap_unsent_buffer(u64 handle)
+{
+	struct qtap_connection_key key = {};
+	u64 *buffer;
+
+	key.handle = handle;
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	buffer = unsent_buffers.lookup(&key);
+	return buffer ? *buffer : 0;
 }
 
 QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid(), size;
-	u32 hook = QTAP_COOKIE_HOOK(cookie), count = QTAP_COOKIE_COUNT(cookie);
+	u32 hook = QTAP_COOKIE_HOOK(cookie), count = QTAP_COOKIE_COUNT(cookie), shape = QTAP_COOKIE_SHAPE(cookie);
 	struct qtap_thread *thread = threads.lookup(&pid_tgid);
 	struct qtap_call_key key = {};
 	struct qtap_call *open, call;
 	struct qtap_state *state;
-	struct qtap_run run = {};
+	struct qtap_run *run;
 	int result = (int)ctx->ax;
 
 	if (!thread)
@@ -72,10 +133,13 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		call = *open;
 		open_calls.delete(&key);
 	}
-	if (result <= 0)
+	if (result <= 0 && (result || count != QTAP_COUNT_NONE)) {
+		if (shape || call.handshake)
+			qtap_leave_failed(thread, &call, cookie, result);
 		return 0;
+	}
 	size = result;
-	if (count != QTAP_COUNT_RC && bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer))
+	if ((count == QTAP_COUNT_ARG4 || count == QTAP_COUNT_ARG5) && bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer))
 		return 0;
 	if (size > QTAP_MAX_CALL_BYTES) { // what a process says of itself must not run our sums over
 		qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, 0);
@@ -97,20 +161,35 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		}
 		return 0;
 	}
-	if (!size)
+	if ((call.handshake || state->handshake) && !qtap_is_used(state)) {
+		state->handshake = QTAP_HANDSHAKE_UNTOLD;
+		state->connection.flags |= QTAP_HANDSHAKE_SEEN; // what is submitted below says so, too
+	}
+	if (!size || hook == QTAP_HOOK_FLUSH)
 		return 0;
-	run.direction = hook == QTAP_HOOK_WRITE ? QTAP_EGRESS : QTAP_INGRESS;
-	run.buffer = call.buffer;
-	run.started_ns = call.started_ns;
-	run.ended_ns = bpf_ktime_get_boot_ns();
-	if (run.direction == QTAP_EGRESS) {
-		run.position = state->position[QTAP_EGRESS];
+	run = &thread->run;
+	run->buffer = call.buffer;
+	if (shape == QTAP_SHAPE_GNUTLS_SEND && !call.buffer)
+		run->buffer = qtap_unsent_buffer(call.handle);
+	run->size = size;
+	run->started_ns = call.started_ns;
+	run->ended_ns = bpf_ktime_get_boot_ns();
+	if (hook == QTAP_HOOK_WRITE) {
+		run->direction = QTAP_EGRESS;
+		run->position = state->position[QTAP_EGRESS];
 		state->position[QTAP_EGRESS] += size;
 	} else {
-		run.position = state->position[QTAP_INGRESS];
+		run->direction = QTAP_INGRESS;
+		run->position = state->position[QTAP_INGRESS];
 		state->position[QTAP_INGRESS] += size;
 	}
-	qtap_submit(state, &run, size);
+	if (shape == QTAP_SHAPE_IOVEC)
+		qtap_submit_pieces(state, run, call.count_pointer);
+	qtap_submit(state, run);
+	if (state->handshake == QTAP_HANDSHAKE_UNTOLD) {
+		state->handshake = 0;
+		qtap_submit_connection_event(QTAP_HANDSHAKE, 0, call.started_ns, state);
+	}
 	return 0;
 }
 

@@ -8,7 +8,7 @@ int qtap_enter(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
 
-	if (QTAP_COOKIE_HOOK(cookie) <= QTAP_HOOK_HANDSHAKE)
+	if (QTAP_COOKIE_HOOK(cookie) <= QTAP_HOOK_HANDSHAKE || QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_FLUSH)
 		return qtap_enter_call(ctx, cookie);
 	return qtap_enter_event(ctx, cookie);
 }

@@ -138,11 +138,16 @@ enum qtap_hook {
 	QTAP_HOOK_SET_FD = 6,
 	QTAP_HOOK_SET_BIO = 7,
 	QTAP_HOOK_CLEAR = 8,
+	QTAP_HOOK_FLUSH = 9, // sends what earlier writes have left behind
 };
-enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2 };
+enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2, QTAP_COUNT_NONE = 3 };
 // Which arguments a call of the library has, where they are not (object, buffer, length, ...).
 enum qtap_shape {
 	QTAP_SHAPE_PLAIN = 0,
+	QTAP_SHAPE_GNUTLS_RECEIVE = 1, // (object, type of record, buffer, length, ...)
+	QTAP_SHAPE_NSS_READ = 2,       // (object, buffer, length, flags)
+	QTAP_SHAPE_IOVEC = 3,          // (object, array of buffers, their number, bytes to leave out, ...)
+	QTAP_SHAPE_GNUTLS_SEND = 4,    // without a buffer it goes on with an earlier call's
 };
 // Bits 0-7 hook, 8-15 count, 16-23 library, 24-31 shape, 32-47 file (index in the map `layouts`).
 #define QTAP_COOKIE(hook, count, library) ((hook) | (count) << 8 | (library) << 16)

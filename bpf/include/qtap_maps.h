@@ -52,13 +52,25 @@ BPF_TABLE("lru_hash", u32, struct qtap_tls_process, tls_processes, 16384);
 struct qtap_call {
 	u64 handle; // 0: none
 	u64 buffer;
-	u64 count_pointer;
+	u64 count_pointer; // of QTAP_SHAPE_IOVEC: how many bytes are left out
 	u64 started_ns;
 	u64 stack_pointer; // at entry
 	u64 first_io;      // what the first nested read or write went to (qtap_socket), 0: none so far
 	u64 last_io;       // the same of the last one after it
 	u32 hook;
-	u32 shape;
+	u32 handshake; // whether a handshake was made within it
+};
+
+// What is copied when a call returns. It is not on the stack so that the verifier, which knows nothing of values in
+// maps, need not follow the loops over it once for each way that leads there.
+struct qtap_run {
+	u64 buffer;
+	u64 size;
+	u64 position; // of its first byte in the stream
+	u64 started_ns;
+	u64 ended_ns;
+	u32 direction;
+	u32 _pad;
 };
 
 // What a thread is doing, and what never changes while it runs this program. Key: pid_tgid. Written in place by
@@ -69,6 +81,7 @@ struct qtap_thread {
 	u64 image_ns;
 	u64 judged_ns; // when excluded_processes was last asked
 	u64 excluded;
+	struct qtap_run run;
 };
 BPF_TABLE("lru_hash", u64, struct qtap_thread, threads, 16384);
 
@@ -87,6 +100,10 @@ struct qtap_connection_key {
 	u32 tgid;
 	u32 _pad;
 };
+enum qtap_inner_handshake {
+	QTAP_HANDSHAKE_BEGUN = 1,  // in a call that failed, as one on a non-blocking socket does
+	QTAP_HANDSHAKE_UNTOLD = 2, // it ended well
+};
 struct qtap_state {
 	struct qtap_connection connection;
 	u64 socket;       // struct sock *, 0 while unbound
@@ -94,9 +111,14 @@ struct qtap_state {
 	u64 io;           // by which that socket was found (qtap_socket)
 	u8 closed;        // kept until evicted or reused, so that a forked child can inherit
 	u8 egress_closed;
-	u8 _pad[6];
+	u8 handshake; // within reads and writes: enum qtap_inner_handshake
+	u8 _pad[5];
 };
 BPF_TABLE("lru_hash", struct qtap_connection_key, struct qtap_state, connections, QTAP_MAX_CONNECTIONS);
+
+// What a call of GnuTLS that could not send at once was given: the caller may go on without naming it again.
+// Key: process and session. Written when a send returns GNUTLS_E_AGAIN or GNUTLS_E_INTERRUPTED, LRU.
+BPF_TABLE("lru_hash", struct qtap_connection_key, u64, unsent_buffers, 4096);
 
 // Which connection a socket carries, for its end. Key: the socket; a descriptor means something only with its
 // process, a struct sock * (tgid 0) everywhere. Written when a connection is bound, removed at the socket's end.

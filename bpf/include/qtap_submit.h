@@ -11,14 +11,6 @@ QTAP_INLINE void *qtap_reserve_4096(void) { return data_ring.ringbuf_reserve(QTA
 QTAP_INLINE void *qtap_reserve_16384(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(16384)); }
 QTAP_INLINE void *qtap_reserve_65536(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(65536)); }
 
-struct qtap_run {
-	u64 buffer;
-	u64 position;
-	u64 started_ns;
-	u64 ended_ns;
-	u32 direction;
-};
-
 QTAP_INLINE u64 qtap_wake_flag(u64 position, u64 size)
 {
 	return (position ^ (position + size)) >= QTAP_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
@@ -52,10 +44,11 @@ QTAP_INLINE u64 qtap_wake_flag(u64 position, u64 size)
 		_event != NULL;                                                                \
 	})
 
-// Submit what one TLS call carried. When there is no room, the rest of the call is lost: it is counted,
+// Submit what one TLS call carried, if anything. When there is no room, the rest of the call is lost: it is counted,
 // and the position of what follows tells the reader exactly what is missing.
-QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run, u64 left)
+QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run)
 {
+	u64 left = run->size;
 	int kept = 1;
 	u32 i;
 
@@ -91,4 +84,43 @@ QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run, u64
 	}
 	if (!kept)
 		qtap_count_loss(QTAP_LOST_RING_FULL, left);
+}
+
+// What comes in several pieces: `run->buffer` is an array of struct iovec, of whose bytes `skipped` were sent before.
+// Submits all pieces but the last that is needed, for which `run` is left. What lies beyond QTAP_MAX_PIECES is counted
+// as lost. One loop over chunks, for the verifier's sake.
+QTAP_INLINE void qtap_submit_pieces(struct qtap_state *state, struct qtap_run *run, u64 skipped)
+{
+	u64 vector = run->buffer, piece[2] = {}, length;
+	int kept;
+	u32 i;
+
+	for (i = 0; i < QTAP_MAX_PIECES; i++) {
+		if (!piece[1]) {
+			if (bpf_probe_read_user(piece, sizeof(piece), (void *)vector))
+				break;
+			vector += sizeof(piece);
+			length = skipped < piece[1] ? skipped : piece[1];
+			piece[0] += length;
+			piece[1] -= length;
+			skipped -= length;
+		}
+		run->buffer = piece[0];
+		if (piece[1] >= run->size)
+			return;
+		length = piece[1] < QTAP_CHUNK_BYTES ? piece[1] : QTAP_CHUNK_BYTES;
+		kept = 1;
+		if (length > 4096)
+			kept = QTAP_SUBMIT(65536, length);
+		else if (length)
+			kept = QTAP_SUBMIT(4096, length);
+		if (!kept)
+			qtap_count_loss(QTAP_LOST_RING_FULL, length);
+		run->position += length;
+		run->size -= length;
+		piece[0] += length;
+		piece[1] -= length;
+	}
+	qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, run->size);
+	run->size = 0;
 }

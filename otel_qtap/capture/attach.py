@@ -45,6 +45,9 @@ SYSCALLS: dict[str, tuple[str, ...]] = {
 """Tracepoints of each program. Of those about sockets one set is loaded: bpf/socket.c says which and why."""
 
 
+_OPENSSL = 1
+"""Library and shape in the cookies of what has a program for each kind of site."""
+
 _DETACHING_THREADS = 32
 
 
@@ -207,6 +210,8 @@ class Probes:
                         on_return=on_return,
                     )
         for site in sites if "qtap_enter" not in session.programs else ():
+            if site.cookie >> 16 & 0xFFFF != _OPENSSL:
+                raise OSError(errno.EOPNOTSUPP, "kernels below 5.15 tell no probe sites apart: OpenSSL only")
             kind = f"{Hook(site.cookie & 0xFF).name}_{Count(site.cookie >> 8 & 0xFF).name}"
             programs = [("qtap_enter", False)]
             if site.on_return:

@@ -34,6 +34,7 @@ MAPS = (
     "threads",
     "open_calls",
     "connections",
+    "unsent_buffers",
     "connections_by_io",
     "layouts",
     "hellos",

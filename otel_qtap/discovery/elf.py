@@ -238,6 +238,17 @@ class ElfFile:
             found = [Extent(segment.offset, segment.size) for segment in loaded if not segment.flags & _PF_X]
         return _merged(found, self.identity.size)
 
+    def data_at(self, address: int, size: int) -> bytes:
+        """What the file holds for virtual addresses, code or not."""
+        for segment in self._segments:
+            if segment.kind == _PT_LOAD and 0 <= address - segment.address <= segment.size - size:
+                return self.read(address - segment.address + segment.offset, size)
+        raise ElfError(f"address {address:#x} is in no segment")
+
+    def sections(self, kind: int) -> list[Extent]:
+        """Where the sections of this kind (sh_type) are."""
+        return [Extent(section.offset, section.size) for section in self._sections if section.kind == kind]
+
     def symbol_names(self) -> list[tuple[bool, Extent]]:
         """Where the names of symbols are, each with whether that is of exports and imports."""
         found = []

@@ -30,12 +30,10 @@ class LibraryFiles:
         return path in self._named or self.library(path) is not None
 
     def library(self, path: str) -> TlsLibrary | None:
-        """The library that a file's name tells."""
+        """The library that a file's name tells; of several the one with the longest marks."""
         name = path.rpartition("/")[2]
-        for library in self._libraries:
-            if all(mark in name for mark in library.path_marks):
-                return library
-        return None
+        found = [one for one in self._libraries if all(mark in name for mark in one.path_marks)]
+        return max(found, key=lambda one: sum(map(len, one.path_marks)), default=None)
 
 
 class Mapping(NamedTuple):

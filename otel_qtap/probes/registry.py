@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TLS libraries that can be captured. One line a library."""
 
-from otel_qtap.probes import openssl
+from otel_qtap.probes import gnutls, mbedtls, nss, openssl, s2n, wolfssl
 from otel_qtap.probes.spec import TlsLibrary
 
-LIBRARIES: tuple[TlsLibrary, ...] = (openssl.LIBRARY,)
+LIBRARIES: tuple[TlsLibrary, ...] = (
+    openssl.LIBRARY,
+    gnutls.LIBRARY,
+    nss.LIBRARY,
+    mbedtls.LIBRARY,
+    wolfssl.LIBRARY,
+    s2n.LIBRARY,
+)
 
 NAME_MARKS = tuple(sorted({library.path_marks[0].encode() for library in LIBRARIES}))
 """A file whose name holds none of these is none of the libraries."""

@@ -26,6 +26,8 @@ class Hook(IntEnum):
     SET_FD = 6
     SET_BIO = 7
     CLEAR = 8
+    FLUSH = 9
+    """Sends what earlier writes have left behind: what it calls is no write of its own."""
 
 
 class Count(IntEnum):
@@ -37,6 +39,8 @@ class Count(IntEnum):
     """``*(size_t *)`` of the fourth argument, when the return value is positive."""
     ARG5 = 2
     """The same of the fifth argument."""
+    NONE = 3
+    """The call carries no plaintext, and returns 0 when it succeeded."""
 
 
 class Shape(IntEnum):
@@ -44,6 +48,14 @@ class Shape(IntEnum):
 
     PLAIN = 0
     """The TLS object, a buffer and its length come first."""
+    GNUTLS_RECEIVE = 1
+    """The buffer comes third, after the type of record that is wanted."""
+    NSS_READ = 2
+    """Flags come fourth, which may say that the call is a peek."""
+    IOVEC = 3
+    """The second argument is an array of buffers, the fourth how many bytes of them are left out."""
+    GNUTLS_SEND = 4
+    """Without a buffer the call goes on with what an earlier one was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -12,7 +12,7 @@ import pytest
 
 from otel_qtap.agent.file_numbers import FileNumbers
 from otel_qtap.agent.probed_files import sites_of
-from otel_qtap.capture.attach import Probes, Tracepoints
+from otel_qtap.capture.attach import Probes, Tracepoints, detach_together
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.records import ProcessNotice, process_notice
 from otel_qtap.capture.ring import Counters, RingBuffer
@@ -106,15 +106,21 @@ def multi_tap() -> Iterator[Tap]:
 def tapping(
     attach: str,
     *,
+    files: Sequence[str] = (LIBSSL,),
     force_classic: bool = False,
     alter: Callable[[LibraryPlan], LibraryPlan] = lambda plan: plan,
     definitions: Mapping[str, int] | None = None,
 ) -> Iterator[Tap]:
-    """The system's OpenSSL probed, by what ``alter`` leaves of what is known of it."""
+    """These TLS libraries probed, by what ``alter`` leaves of what is known of them."""
     session = new_session(attach, definitions)
-    plan = alter(LibraryLocator(None, force_classic=force_classic).locate(LIBSSL))
+    locator = LibraryLocator(None, force_classic=force_classic)
     tracepoints = Tracepoints(session)
-    probes = Probes(session, LIBSSL, sites_of(plan, FileNumbers(session).take(plan.layout)))
+    numbers = FileNumbers(session)
+    probes = []
+    for path in files:
+        plan = alter(locator.locate(path))
+        assert plan.sites, plan.refusals
+        probes.append(Probes(session, path, sites_of(plan, numbers.take(plan.layout))))
     maps = session.maps
     yield Tap(
         session=session,
@@ -123,6 +129,6 @@ def tapping(
         process=RingBuffer(maps["process_ring"], session.process_ring_bytes),
         counters=Counters(maps["counters"]),
     )
-    probes.detach()
+    detach_together(probes)
     tracepoints.detach()
     session.close()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions that the file's own symbols name, and the inner ones below them."""
 
+from collections.abc import Mapping
+
 from otel_qtap.discovery.calls import CallGraph
 from otel_qtap.discovery.elf import ElfError, ElfFile, Function
 from otel_qtap.discovery.locating.located import Located, refused
@@ -11,6 +13,13 @@ from otel_qtap.probes.spec import DataPath, InnerFunction, ProbeFunction, TlsLib
 
 def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
     """A ``Locator``: inner functions that every public one is seen to pass through, else the public ones."""
+    return locate_with(elf, library, public_only, {})
+
+
+def locate_with(
+    elf: ElfFile, library: TlsLibrary, public_only: bool, found: Mapping[str, Function]
+) -> Located:
+    """The same, with functions of the library that no symbol names and that were ``found`` otherwise."""
     names = {
         name
         for path in library.data_paths
@@ -19,7 +28,7 @@ def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
     }
     names |= {probe.symbol for path in library.data_paths for probe in path.public}
     names |= {probe.symbol for probe in library.lifecycle}
-    public = elf.functions(sorted(names))
+    public = {**elf.functions(sorted(names)), **found}
     graph = CallGraph(elf, public)
     refusals: list[Refusal] = []
     chosen: list[tuple[Function, ProbeFunction]] = []

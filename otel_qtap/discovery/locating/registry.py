@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which locator finds the functions of which library. One line a library that symbols alone do not do for."""
 
-from otel_qtap.discovery.locating import by_symbols
+from otel_qtap.discovery.locating import by_symbols, gnutls, nss
 from otel_qtap.discovery.locating.located import Locator
 
-_LOCATORS: dict[str, Locator] = {}
+_LOCATORS: dict[str, Locator] = {
+    "gnutls": gnutls.locate,
+    "nss": nss.locate,
+}
 
 
 def locator_of(library: str) -> Locator:

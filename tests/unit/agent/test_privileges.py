@@ -17,7 +17,7 @@ from otel_qtap.discovery import analysis
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
 from otel_qtap.errors import PrivilegeError
-from otel_qtap.probes.registry import LIBRARIES
+from otel_qtap.probes.openssl import LIBRARY
 from otel_qtap.probes.spec import ObjectLayout
 from tests.support.procfs import privileges
 
@@ -184,7 +184,7 @@ def test_the_analysis_of_a_file_has_no_privilege_and_no_descriptor(monkeypatch: 
     monkeypatch.setattr(analysis, "analyse", analyse)
     locator = LibraryLocator(None, confine=lambda keep: renounce(UID, GID, keep))
     with Path(os.devnull).open():
-        plan = locator.locate("/usr/lib/x86_64-linux-gnu/libssl.so.3", LIBRARIES[0])
+        plan = locator.locate("/usr/lib/x86_64-linux-gnu/libssl.so.3", LIBRARY)
 
     # The standard streams, the file, the pipe of its answer, and the directory of this very list.
     assert [refusal.function for refusal in plan.refusals] == [str([(UID,) * 4, 0, 0, 6])]

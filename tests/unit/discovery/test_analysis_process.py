@@ -15,10 +15,8 @@ from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
 from otel_qtap.discovery.plan_cache import MAX_ENTRY_BYTES
-from otel_qtap.probes.registry import LIBRARIES
+from otel_qtap.probes.openssl import LIBRARY as OPENSSL
 from otel_qtap.probes.spec import ObjectLayout
-
-OPENSSL = LIBRARIES[0]
 
 
 @pytest.fixture

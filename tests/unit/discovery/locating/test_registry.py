@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-from otel_qtap.discovery.locating import by_symbols
+from otel_qtap.discovery.locating import by_symbols, gnutls, nss
 from otel_qtap.discovery.locating.registry import locator_of
 
 
 def test_symbols_do_where_nothing_else_is_registered():
-    assert locator_of("openssl") is by_symbols.locate
+    assert locator_of("mbedtls") is by_symbols.locate
+
+
+def test_libraries_whose_functions_no_symbol_names_have_their_own():
+    assert locator_of("gnutls") is gnutls.locate
+    assert locator_of("nss") is nss.locate

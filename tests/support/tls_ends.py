@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both ends of TLS connections on libraries with a C interface: ``programs/tls_end``, once for each."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.cache import cached_build, fingerprint, run_build_step
+from tests.support.pingpong import PingPong
+from tests.support.pki import KeyPair, Pki
+from tests.support.tls_servers import TlsServer, running_announced
+
+_PROGRAM = Path(__file__).parent / "programs" / "tls_end"
+_DIRECTORY = Path("/usr/lib/x86_64-linux-gnu")
+_LINKED = {
+    "gnutls": ["-lgnutls"],
+    "mbedtls": ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"],
+    "nss": ["-I/usr/include/nss", "-I/usr/include/nspr", "-lssl3", "-lnss3", "-lnspr4"],
+    "wolfssl": ["-lwolfssl"],
+}
+_PATTERNS = {
+    "gnutls": "libgnutls.so.30",
+    "mbedtls": "libmbedtls.so.??",
+    "nss": "libssl3.so",
+    "wolfssl": "libwolfssl.so.??",
+}
+LIBRARIES = tuple(_LINKED)
+VERSIONS = {"gnutls": (12, 13), "mbedtls": (12,), "nss": (12, 13), "wolfssl": (12, 13)}
+"""Versions of TLS that Debian 12's build of each speaks."""
+
+
+def library_file(library: str) -> str:
+    """Path of the distribution's library."""
+    (path,) = _DIRECTORY.glob(_PATTERNS[library])
+    return str(path)
+
+
+def end_binary(library: str) -> str:
+    """Path of the program on this library, compiled when its source changed."""
+    sources = [_PROGRAM / "main.c", _PROGRAM / f"{library}.c"]
+
+    def build(directory: Path) -> None:
+        command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "tls_end", *map(str, sources)]
+        run_build_step(*command, *_LINKED[library], "-lpthread", cwd=directory)
+
+    texts = [source.read_text() for source in (*sources, _PROGRAM / "end.h")]
+    return str(cached_build(f"tls-end-{library}", fingerprint(*texts), build) / "tls_end")
+
+
+def stream(size: int) -> bytes:
+    """What a client sends in all: lines that say where they are."""
+    return b"".join(b"%015d\n" % offset for offset in range(0, size, 16))[:size]
+
+
+def start_end_client(
+    library: str, port: int, pki: Pki, *, version: int, size: int, rounds: int = 1
+) -> "subprocess.Popen[str]":
+    """A client that sends ``rounds`` messages and expects each back."""
+    arguments = (end_binary(library), "client", port, pki.ca, version, size, rounds)
+    return subprocess.Popen([*map(str, arguments)], stdin=subprocess.DEVNULL, text=True)
+
+
+@contextmanager
+def running_end_server(library: str, pki: Pki, directory: Path) -> Iterator[TlsServer]:
+    """A server that sends back whatever it gets, with a thread a connection."""
+    identity = _identity(library, pki, directory)
+    with running_announced([end_binary(library), "server", *identity]) as server:
+        yield server
+
+
+@contextmanager
+def running_end_pingpong(library: str, pki: Pki, directory: Path, *, size: int = 1024) -> Iterator[PingPong]:
+    """A process with one TLS connection to itself."""
+    command = ["taskset", "-c", "0", end_binary(library), "pingpong", *_identity(library, pki, directory)]
+    process = subprocess.Popen(
+        [*command, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield PingPong(process)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _identity(library: str, pki: Pki, directory: Path) -> tuple[str, str]:
+    """What a server's program takes for its certificate and key."""
+    if library == "nss":
+        return nss_database(pki.server, directory / "nss"), "server"
+    return str(pki.server.certificate), str(pki.server.key)
+
+
+def nss_database(pair: KeyPair, directory: Path) -> str:
+    """A database of NSS that holds the pair under the nickname ``server``."""
+    archive = directory / "server.p12"
+    directory.mkdir(parents=True)
+    database = f"sql:{directory}"
+    pem = f"-in {pair.certificate} -inkey {pair.key}"
+    for command in (
+        f"openssl pkcs12 -export {pem} -name server -out {archive} -passout pass:",
+        f"certutil -N -d {database} --empty-password",
+        f"pk12util -i {archive} -d {database} -W ",
+    ):
+        subprocess.run(command.split(" "), check=True, stdout=subprocess.DEVNULL)
+    return database
