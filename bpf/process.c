@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-// Libraries mapped for execution and processes that end: what discovery and eviction feed on.
+// Files mapped as code, programs that begin and processes that end: what discovery and eviction feed on.
 
 // Tracepoint syscalls/sys_enter_*: include/trace/events/syscalls.h
 struct qtap_sys_enter {
@@ -9,42 +9,20 @@ struct qtap_sys_enter {
 	u64 arguments[6];
 };
 
-// Whether a file has the name of a TLS library: whether one of the marks ends at any of its characters. A mark
-// is up to eight characters, the last of them in the lowest byte, and a mask of as many.
-QTAP_INLINE int qtap_is_library(u64 file)
-{
-	const u64 marks[][2] = {QTAP_LIBRARY_MARKS};
-	u64 dentry = qtap_read(u64, file + OFF_FILE_DENTRY), window = 0;
-	char name[QTAP_NAME_BYTES] = {};
-	u32 i, mark;
-
-	bpf_probe_read_kernel_str(name, sizeof(name), (void *)qtap_read(u64, dentry + OFF_DENTRY_NAME));
-	for (i = 0; i < sizeof(name); i++) {
-		window = window << 8 | (u8)name[i];
-#pragma unroll
-		for (mark = 0; mark < sizeof(marks) / sizeof(marks[0]); mark++)
-			if ((window & marks[mark][0]) == marks[mark][1])
-				return 1;
-	}
-	return 0;
-}
-
-int qtap_sys_enter_mmap(struct qtap_sys_enter *ctx)
+// A file is mapped as code or run as a program: whoever does so with a file that holds a TLS library is told of,
+// and so is a file that nobody has looked at yet.
+QTAP_INLINE void qtap_meet_file(u64 file)
 {
 	struct qtap_known_file *known, fresh = {};
 	struct qtap_file_key key = {};
-	u64 file, inode, now;
+	u64 inode = qtap_read(u64, file + OFF_FILE_INODE), now;
 
-	if (!(ctx->arguments[2] & PROT_EXEC) || (int)ctx->arguments[4] < 0)
-		return 0;
-	file = qtap_file(ctx->arguments[4]);
-	if (!file || !qtap_is_library(file))
-		return 0;
-	inode = qtap_read(u64, file + OFF_FILE_INODE);
 	key.inode = qtap_read(u64, inode + OFF_INODE_INO);
 	key.device = qtap_read(u32, qtap_read(u64, inode + OFF_INODE_SB) + OFF_SB_DEV);
-	now = bpf_ktime_get_boot_ns();
 	known = known_files.lookup(&key);
+	if (known && known->kind == QTAP_FILE_OTHER)
+		return;
+	now = bpf_ktime_get_boot_ns();
 	if (known && known->kind == QTAP_FILE_LIBRARY) {
 		qtap_process(bpf_get_current_pid_tgid() >> 32);
 	} else if (!known) {
@@ -52,11 +30,22 @@ int qtap_sys_enter_mmap(struct qtap_sys_enter *ctx)
 		fresh.reported_ns = now;
 		known_files.update(&key, &fresh);
 		qtap_submit_process_event(QTAP_FILE_MAPPED, &key);
-	} else if (known->kind == QTAP_FILE_REPORTED && now - known->reported_ns > QTAP_REPORT_AGAIN_NS) {
+	} else if (now - known->reported_ns > QTAP_REPORT_AGAIN_NS) {
 		// Whoever mapped it first was gone before anybody looked.
 		known->reported_ns = now;
 		qtap_submit_process_event(QTAP_FILE_MAPPED, &key);
 	}
+}
+
+int qtap_sys_enter_mmap(struct qtap_sys_enter *ctx)
+{
+	u64 file;
+
+	if (!(ctx->arguments[2] & PROT_EXEC) || (int)ctx->arguments[4] < 0)
+		return 0;
+	file = qtap_file(ctx->arguments[4]);
+	if (file)
+		qtap_meet_file(file);
 	return 0;
 }
 
@@ -110,14 +99,16 @@ int qtap_process_exec(void *ctx)
 	struct qtap_tls_process *known = tls_processes.lookup(&tgid);
 
 	speaking_processes.delete(&tgid);
-	if (!known)
-		return 0;
-	threads.delete(&pid_tgid);
-	started = known->start_ns;
-	known->start_ns = 0;
-	known->called_ns = 0;
-	known->image_ns = bpf_ktime_get_boot_ns();
-	if (started)
-		qtap_end_process(tgid, started);
+	if (known) {
+		threads.delete(&pid_tgid);
+		started = known->start_ns;
+		known->start_ns = 0;
+		known->called_ns = 0;
+		known->image_ns = bpf_ktime_get_boot_ns();
+		if (started)
+			qtap_end_process(tgid, started);
+	}
+	// The kernel maps the program itself, without a system call that would tell of it.
+	qtap_meet_file(qtap_read(u64, qtap_read(u64, bpf_get_current_task() + OFF_TASK_MM) + OFF_MM_EXE_FILE));
 	return 0;
 }

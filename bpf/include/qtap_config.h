@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-// Defaults of what the loader sets by -D. OFF_* and QTAP_LIBRARY_MARKS have no default: they come from the
-// running kernel's BTF and from the tables of otel_qtap/probes.
+// Defaults of what the loader sets by -D. OFF_* have no default: they come from the running kernel's BTF.
 #pragma once
 
 #ifndef QTAP_DATA_RING_PAGES
@@ -22,7 +21,6 @@
 #define QTAP_MAX_CALL_CHUNKS 640 // of 64 KiB: 40 MiB in one TLS call
 #endif
 
-#define QTAP_NAME_BYTES 64 // as much of a file's name is searched for the mark of a library
 #define QTAP_REPORT_AGAIN_NS 100000000
 #define QTAP_CHUNK_BYTES 65536
 #define QTAP_MAX_PIECES 64 // as many pieces of one gathering write are copied, and as many chunks of them

@@ -93,10 +93,10 @@ struct qtap_process_event {
 	char command[16];
 };
 
-// What is known of a file with the name of a TLS library. Mirrors otel_qtap/agent/watcher.py.
+// What is known of a file that is mapped as code. Mirrors otel_qtap/agent/probed_files.py.
 enum qtap_file_kind {
 	QTAP_FILE_REPORTED = 1, // nobody has looked at it yet
-	QTAP_FILE_OTHER = 2,    // it only has the name
+	QTAP_FILE_OTHER = 2,    // nothing in it can be probed
 	QTAP_FILE_LIBRARY = 3,  // it is probed, or about to be
 };
 

@@ -24,9 +24,8 @@ BPF_F_TABLE("array", u32, u64, counters, 2 * QTAP_LOSSES, 1024);
 // Written by the supervisor, removed when the process exits.
 BPF_HASH(excluded_processes, u32, u64, 16384);
 
-// Files with the name of a TLS library. Key: the file. Written by the mmap tracepoint (QTAP_FILE_REPORTED) and by
-// the supervisor, which knows better and removes what nobody maps any more. LRU: a forgotten file is only
-// reported again.
+// Files that are mapped as code. Key: the file. Written when one is mapped or run (QTAP_FILE_REPORTED) and by the
+// supervisor, which knows better and removes what nobody maps any more. LRU: a forgotten file is only reported again.
 struct qtap_file_key {
 	u64 inode;
 	u32 device;
@@ -37,7 +36,7 @@ struct qtap_known_file {
 	u32 _pad;
 	u64 reported_ns;
 };
-BPF_TABLE("lru_hash", struct qtap_file_key, struct qtap_known_file, known_files, 16384);
+BPF_TABLE("lru_hash", struct qtap_file_key, struct qtap_known_file, known_files, 32768);
 
 // Processes that were seen with TLS. Key: tgid. Written when a TLS library is mapped or the first connection
 // appears, removed at exit; LRU in case an exit is missed.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Library files with probes in them: attached once an inode, left when nobody uses them any more."""
+"""Files with probes in them: attached once an inode, left when nobody uses them any more."""
 
 import contextlib
 import logging
@@ -7,7 +7,7 @@ import resource
 import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otel_qtap.agent.file_numbers import FileNumbers
 from otel_qtap.capture.attach import Probes, Site, detach_together
@@ -16,7 +16,7 @@ from otel_qtap.capture.syscalls import map_delete, map_items, map_update
 from otel_qtap.conditions import Condition
 from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode
 from otel_qtap.discovery.libraries import LibraryPlan
-from otel_qtap.discovery.plan import FileIdentity
+from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict, Refusal
 from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult, shown_path
 from otel_qtap.errors import CaptureError
 from otel_qtap.probes.spec import with_file
@@ -34,14 +34,14 @@ _SPARE_DESCRIPTORS = 256
 
 @dataclass(slots=True)
 class _Probed:
-    """A library file with probes in it."""
+    """A file with probes in it."""
 
-    plan: LibraryPlan
-    number: int
-    """In the cookies of its sites."""
+    plan: FilePlan
+    numbers: tuple[int, ...]
+    """One for each of its libraries, in the cookies of their sites."""
     probes: Probes
     name: str
-    """The path as its processes see it, and what it is."""
+    """The path as its processes see it, and what is in it."""
     unused_since: float | None = None
     """When it was first seen that nobody maps it any more (monotonic seconds)."""
 
@@ -62,82 +62,114 @@ class ProbedFiles:
         self._probed: InodeMap[_Probed] = InodeMap()
         self._room = Condition(logger, "otel_qtap.probes.room")
         self._numbers = FileNumbers(session)
-        self._refused: dict[str, str] = {}
-        self._failing_at_start: frozenset[str] = frozenset()
+        self._refused: InodeMap[tuple[str, str]] = InodeMap()
+        """Files that could be probed but for the kernel, which refused it: path and reason."""
+        self._failing_at_start: tuple[FileIdentity, ...] = ()
+        self._marks: dict[KernelFile, tuple[bytes, int]] = {}
+        """What the kernel side was told of files, each with when (boot time in ns)."""
 
     def __len__(self) -> int:
         return len(self._probed)
 
     @property
     def failing_since_start(self) -> Mapping[str, str]:
-        """Library files that were there at start and still are not probed, with the reason."""
-        return {path: why for path, why in self._refused.items() if path in self._failing_at_start}
+        """Files that were there at start and still are not probed, with the reason."""
+        failing = (self._refused.get(identity) for identity in self._failing_at_start)
+        return dict(entry[1] for entry in failing if entry)
 
-    def start(self, found: Iterable[LibraryPlan], result: ScanResult) -> None:
+    def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
+        """What is known of the files that a process maps as code, and have to do with TLS."""
+        found = []
+        for verdict in self._scanner.verdicts(pid):
+            refused = self._refused.get(verdict.identity)
+            if refused:
+                refusals = tuple(Refusal(library, refused[1][1]) for library in verdict.libraries)
+                found.append(replace(verdict, libraries=(), refusals=(*verdict.refusals, *refusals)))
+            else:
+                found.append(verdict)
+        return tuple(found)
+
+    def start(self, found: Iterable[FilePlan]) -> ScanResult:
         """Probe what was found on disk and what is mapped when the agent starts."""
         for plan in found:
             self._attach(plan)
-        self.follow(result)
-        self._failing_at_start = frozenset(self._refused)
+        result = self.follow()
+        self._failing_at_start = tuple(identity for identity, _ in self._refused)
+        return result
 
-    def follow(self, result: ScanResult) -> None:
+    def follow(self) -> ScanResult:
         """Probe what processes map now, and let go of what none does."""
-        in_use = {plan.path for plan in result.plans}
-        self._refused = {path: why for path, why in self._refused.items() if path in in_use}
-        for plan in result.plans:
-            self._attach(plan)
+        result = self._scanner.mapped_now(self._attach)
+        self._refused.keep(lambda identity, _: identity in result.files)
         self._leave_unused(result)
         self._mark_only(result)
+        return result
 
-    def meet(self, result: ScanResult, file: KernelFile) -> bool | None:
-        """Probe what one process maps, having been told that it maps ``file``.
+    def meet(self, pid: int, file: KernelFile, told_ns: int = 0) -> bool | None:
+        """Probe what one process maps, having been told at ``told_ns`` (boot time) that it maps ``file``.
 
-        Returns whether that is a TLS library; None when it is not among what the process maps.
+        Returns whether that is a file with a TLS library; None when it is not among what the process maps.
         """
-        for plan in result.plans:
-            self._attach(plan)
+        kind, marked_ns = self._marks.get(file, (b"", 0))
+        if kind and told_ns < marked_ns:
+            # Told before we said what it is: programs map many files at once.
+            return kind == _TLS_LIBRARY
+        self._marks.pop(file, None)  # which the kernel side has forgotten
+        inode, _ = file
+        result = self._scanner.mapped_by(pid, inode, self._attach)
         for identity, _ in result.files:
             if probed := self._probed.get(identity):
                 probed[1].unused_since = None
-        inode, _ = file
         identity_here = result.identity(inode)
         if identity_here is None:
             return None
+        for name, identity in result.kernel_files.items():
+            self._mark(name, identity, result)
         # The kernel's own name of it, for stacked file systems show another device to us.
         self._mark(file, identity_here, result)
         return result.can_be_probed(identity_here)
 
-    def _attach(self, plan: LibraryPlan) -> None:
+    def _attach(self, plan: FilePlan) -> None:
         if changed := self._probed.get(plan.identity):
             # Written to in place: its functions are elsewhere now, and the probes at their old places harm.
             self._leave([changed[1]])
-        name = f"{shown_path(plan.path)} ({plan.library} {plan.release})"
-        for refusal in plan.refusals:
-            logger.debug("%s: %s is not probed: %s", name, refusal.function, refusal.reason)
-        if not plan.sites:
-            logger.info("%s is not probed: %s", name, "; ".join(r.reason for r in plan.refusals))
+        shown = shown_path(plan.path)
+        for library in plan.libraries:
+            for refusal in library.refusals:
+                logger.debug("%s: %s is not probed: %s", shown, refusal.function, refusal.reason)
+        for refused in plan.verdict.refusals:
+            logger.info("%s (%s) is not probed: %s", shown, refused.function, refused.reason)
+        if not plan.usable:
             return
-        if not self._has_room(4 * len(plan.sites)):
-            self._scanner.forget(plan.identity)
+        name = f"{shown} ({', '.join(f'{one.library} {one.release}'.strip() for one in plan.usable)})"
+        count = sum(len(library.sites) for library in plan.usable)
+        if not self._has_room(2 if self._session.attach == "multi" else 4 * count):
+            self._scanner.try_again(plan.identity)
             return
-        number = self._numbers.take(plan.layout)
-        sites = sites_of(plan, number)
+        numbers = tuple(self._numbers.take(library.layout) for library in plan.usable)
+        sites = [
+            site
+            for library, number in zip(plan.usable, numbers, strict=True)
+            for site in sites_of(library, number)
+        ]
         try:
             probes = Probes(self._session, plan.path, sites, plan.identity.state)
         except CaptureError as error:
-            self._numbers.give_back(number)
+            for number in numbers:
+                self._numbers.give_back(number)
             # Whoever mapped it may have ended meanwhile: whoever does so next shows the way again.
             if _is_still_there(plan):
-                if plan.path not in self._refused:  # it is tried again at each look around
+                if plan.identity not in self._refused:  # it is tried again at each look around
                     logger.warning("%s", error, extra={"event_name": _REFUSED_EVENT})
-                self._refused[plan.path] = str(error)
+                self._refused.set(plan.identity, (plan.path, str(error)))
             else:
                 logger.debug("%s", error)
-            self._scanner.forget(plan.identity)
+            self._scanner.try_again(plan.identity)
             return
-        if self._refused.pop(plan.path, None):
+        if plan.identity in self._refused:
+            self._refused.remove(plan.identity)
             logger.info("%s can be probed now", name, extra={"event_name": _REFUSED_EVENT})
-        self._probed.set(plan.identity, _Probed(plan, number, probes, name))
+        self._probed.set(plan.identity, _Probed(plan, numbers, probes, name))
         self._set_mark((plan.identity.inode, plan.identity.kernel_device), _TLS_LIBRARY)
         logger.info("probing %s, %d sites", name, len(sites))
 
@@ -147,7 +179,7 @@ class ProbedFiles:
         if held + descriptors + _SPARE_DESCRIPTORS > most:
             self._room.fail(
                 "RLIMIT_NOFILE",
-                "%d library files are probed and no more can be: raise RLIMIT_NOFILE",
+                "%d files are probed and no more can be: raise RLIMIT_NOFILE",
                 len(self._probed),
             )
         else:
@@ -165,8 +197,12 @@ class ProbedFiles:
             self._set_mark(file, _NO_LIBRARY)
 
     def _set_mark(self, file: KernelFile, kind: bytes) -> None:
+        known, _ = self._marks.get(file, (b"", 0))
+        if known == kind:
+            return
         with contextlib.suppress(OSError):  # without the mark, the file is looked at again
             map_update(self._session.maps["known_files"], _FILE_KEY.pack(*file), kind)
+            self._marks[file] = kind, time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def _mark_only(self, result: ScanResult) -> None:
         """Mark what is mapped or probed, and nothing else: each container mounts the same files anew.
@@ -179,9 +215,16 @@ class ProbedFiles:
             if probed.unused_since is None:
                 wanted[identity.inode, identity.kernel_device] = identity
         known_files = self._session.maps["known_files"]
-        for key in {key for key, _ in map_items(known_files)} - {_FILE_KEY.pack(*file) for file in wanted}:
+        there = {_FILE_KEY.unpack(key): value for key, value in map_items(known_files)}
+        for file in there.keys() - wanted.keys():
             with contextlib.suppress(OSError):
-                map_delete(known_files, key)
+                map_delete(known_files, _FILE_KEY.pack(*file))
+        # What the kernel side forgot, for want of room, is told again.
+        self._marks = {
+            file: mark
+            for file, mark in self._marks.items()
+            if file in wanted and there.get(file, b"")[:4] == mark[0][:4]
+        }
         for file, identity in wanted.items():
             self._mark(file, identity, result)
 
@@ -206,7 +249,8 @@ class ProbedFiles:
     def _leave(self, left: Sequence[_Probed]) -> None:
         detach_together(probed.probes for probed in left)
         for probed in left:
-            self._numbers.give_back(probed.number)
+            for number in probed.numbers:
+                self._numbers.give_back(number)
             self._probed.remove(probed.plan.identity)
             logger.info("no longer probing %s", probed.name)
 
@@ -216,7 +260,7 @@ class ProbedFiles:
         self._probed = InodeMap()
 
 
-def _is_still_there(plan: LibraryPlan) -> bool:
+def _is_still_there(plan: FilePlan) -> bool:
     identity = identify(plan.path)
     return identity is not None and is_same_inode(identity, plan.identity)
 

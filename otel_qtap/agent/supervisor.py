@@ -46,6 +46,7 @@ from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import KernelSession, Loading
 from otel_qtap.discovery.btf import kernel_offsets
 from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.plan import FilePlan
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.errors import PrivilegeError, SettingsError
@@ -167,7 +168,6 @@ class Supervisor:
             attach=attach_mode(self._settings.capture.attach, kernel_release()),
             data_ring_bytes=self._settings.capture.effective_ring_bytes(),
             confine=lambda: limit_to(used_by_loader(wanted, held), for_program=True),
-            name_marks=scanner.name_marks,
         )
         limit_to(used_by_supervisor(Stage.ATTACHING, wanted, held))
         self._pipeline.start()
@@ -187,7 +187,8 @@ class Supervisor:
         return LibraryScanner(locator, named=tuple(str(path) for path in self._settings.capture.libraries))
 
     def _start_capture(self, loading: Loading, scanner: LibraryScanner) -> None:
-        found = scanner.ahead_of_need()  # meanwhile the loader compiles
+        found: list[FilePlan] = []
+        scanner.ahead_of_need(found.append)  # meanwhile the loader compiles
         self._session = session = loading.result()
         self._process_ring = RingBuffer(session.maps["process_ring"], session.process_ring_bytes)
         self._containers = containers = new_containers(self._settings, self._exclude)
@@ -212,7 +213,7 @@ class Supervisor:
         self._probes_ready = True
         self._introduce()
         logger.info(
-            "capturing: %d TLS library files probed, in use by %d processes; others as they appear",
+            "capturing: %d files with TLS libraries probed, in use by %d processes; others as they appear",
             watcher.files,
             len(watcher.processes),
         )

@@ -16,7 +16,7 @@ from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_update
-from otel_qtap.discovery.libraries import LibraryPlan
+from otel_qtap.discovery.plan import FilePlan, FileVerdict
 from otel_qtap.discovery.procfs import ProcessReader, matches
 from otel_qtap.discovery.scan import LibraryScanner, ScanResult
 from otel_qtap.discovery.selectors import Selectors
@@ -59,7 +59,6 @@ class Watcher:
         containers: Containers | None = None,
     ) -> None:
         self._session = session
-        self._scanner = scanner
         self._reader = processes
         self._selectors = selectors
         self._on_process = on_process
@@ -92,11 +91,13 @@ class Watcher:
         """Library files that were there at start and still are not probed, with the reason."""
         return self._files.failing_since_start
 
-    def start(self, found: Iterable[LibraryPlan]) -> None:
+    def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
+        """What is known of the files that a process maps as code, and have to do with TLS."""
+        return self._files.verdicts(pid)
+
+    def start(self, found: Iterable[FilePlan]) -> None:
         """Probe what was found on disk and what is mapped now; learn the processes that map it."""
-        result = self._scanner.mapped_now()
-        self._files.start(found, result)
-        self._follow(result)
+        self._follow(self._files.start(found))
 
     def rescan(self) -> bool:
         """Look at all processes: what was missed is found, and what ended is let go.
@@ -104,9 +105,7 @@ class Watcher:
         Returns whether ``failing_since_start`` changed.
         """
         failing = self.failing_since_start
-        result = self._scanner.mapped_now()
-        self._files.follow(result)
-        self._follow(result)
+        self._follow(self._files.follow())
         return self.failing_since_start != failing
 
     def _follow(self, result: ScanResult) -> None:
@@ -192,8 +191,7 @@ class Watcher:
 
     def _inspect(self, notice: ProcessNotice) -> bool:
         """Have probed what this process maps; whether the file that the notice is about was among it."""
-        result = self._scanner.mapped_by(notice.tgid)
-        is_library = self._files.meet(result, (notice.inode, notice.device))
+        is_library = self._files.meet(notice.tgid, (notice.inode, notice.device), notice.timestamp_ns)
         if is_library:
             self._meet(notice)
         return is_library is not None

@@ -7,13 +7,12 @@ import logging
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from otel_qtap.capture.syscalls import PAGE_BYTES
 from otel_qtap.errors import CaptureError
-from otel_qtap.probes.registry import NAME_MARKS
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +54,6 @@ class Loading:
     kernel keeps what the programs read (-D flags); it runs while the loader's interpreter starts.
     ``confine`` runs in the loader's process before its interpreter does,
     to take privileges away that it has no use for.
-    ``name_marks`` are parts of the names of library files: when a file with one of them is mapped as
-    code, that is told.
     """
 
     CONTROL_RING_BYTES = 256 * PAGE_BYTES
@@ -71,7 +68,6 @@ class Loading:
         data_ring_bytes: int,
         source: Path | None = None,
         confine: Callable[[], None] | None = None,
-        name_marks: Sequence[bytes] = NAME_MARKS,
     ) -> None:
         self._attach = attach
         self._interpreter = interpreter
@@ -109,7 +105,6 @@ class Loading:
             self._socket.close()
             self._output.close()
             raise
-        flags.append(f"-DQTAP_LIBRARY_MARKS={','.join(map(_mark, name_marks))}")
         flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
         flags.append(f"-DQTAP_MAX_CALL_CHUNKS={max(data_ring_bytes // 65536, 1)}")
         request = {"source": str(source or directory / "qtap.c"), "flags": flags, "attach": attach}
@@ -148,9 +143,3 @@ class Loading:
             control_ring_bytes=self.CONTROL_RING_BYTES,
             process_ring_bytes=self.PROCESS_RING_BYTES,
         )
-
-
-def _mark(text: bytes) -> str:
-    """A mask and a value in C, of the first eight bytes at most: the programs look for no more."""
-    text = text[:8]
-    return f"{{{(1 << 8 * len(text)) - 1:#x}ULL,{int.from_bytes(text):#x}ULL}}"

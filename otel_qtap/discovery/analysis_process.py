@@ -29,30 +29,36 @@ Confine = Callable[[Iterable[int]], None]
 """Gives privileges up in a forked child, and closes all descriptors but those given."""
 
 
-def analyse_apart(
-    elf: ElfFile, library: TlsLibrary, *, force_classic: bool, confine: Confine | None = None
-) -> Analysis:
+class AnalysisApart:
     """What ``analysis.analyse`` finds, at the price of a fork and of loading the disassembler: 30 ms.
 
-    Raises ElfError when the file cannot be read or its analysis came to no end.
+    It begins at once; the file must stay open until the ``result`` is there.
     """
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _child(theirs, elf, library, force_classic, confine)
-    os.close(theirs)
-    try:
-        answer = _read(ours)
-    finally:
-        os.close(ours)
-        _end(pid)
-    try:
-        entry = json.loads(answer)
-        if error := entry.get("error"):
-            raise ElfError(str(error))
-        return from_entry(entry)
-    except (ValueError, TypeError, KeyError):
-        raise ElfError("its analysis ended without a result") from None
+
+    def __init__(
+        self, elf: ElfFile, library: TlsLibrary, *, force_classic: bool, confine: Confine | None = None
+    ) -> None:
+        self._pipe, theirs = os.pipe()
+        self._deadline = time.monotonic() + LONGEST_SECONDS
+        self._pid = os.fork()
+        if self._pid == 0:
+            _child(theirs, elf, library, force_classic, confine)
+        os.close(theirs)
+
+    def result(self) -> Analysis:
+        """Wait for its end. Raises ElfError when the file cannot be read or its analysis came to no end."""
+        try:
+            answer = _read(self._pipe, self._deadline)
+        finally:
+            os.close(self._pipe)
+            _end(self._pid)
+        try:
+            entry = json.loads(answer)
+            if error := entry.get("error"):
+                raise ElfError(str(error))
+            return from_entry(entry)
+        except (ValueError, TypeError, KeyError):
+            raise ElfError("its analysis ended without a result") from None
 
 
 def _end(pid: int) -> None:
@@ -99,15 +105,14 @@ def _answer(
         return {"error": f"its analysis failed: {type(error).__name__}"}
 
 
-def _read(pipe: int) -> bytes:
+def _read(pipe: int, deadline: float) -> bytes:
     """All that is written to ``pipe``, or nothing of too much. Raises ElfError if it takes too long."""
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
-    deadline = time.monotonic() + LONGEST_SECONDS
     answer = b""
     while len(answer) <= MAX_ENTRY_BYTES:
         left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
+        if not poll.poll(max(left, 0) * 1000):
             raise ElfError(f"its analysis took more than {LONGEST_SECONDS:g} s")
         part = os.read(pipe, MAX_ENTRY_BYTES)
         if not part:

@@ -45,6 +45,10 @@ class ElfError(CaptureError):
     """A file cannot be read as an ELF64 x86-64 image; the message says why."""
 
 
+class FileGoneError(ElfError):
+    """A file cannot be opened, or not any more: nothing is known of what is in it."""
+
+
 class Function(NamedTuple):
     """Code of one function: virtual addresses ``start`` to ``end`` (exclusive)."""
 
@@ -135,7 +139,7 @@ class ElfFile:
             # O_NONBLOCK: a path found in a foreign mount namespace may be a FIFO or a device.
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError) as error:
-            raise ElfError(f"{path}: cannot be opened: {error}") from None
+            raise FileGoneError(f"{path}: cannot be opened: {error}") from None
         try:
             if not stat.S_ISREG(os.fstat(self._fd).st_mode):
                 raise ElfError(f"{path}: not a regular file")

@@ -10,6 +10,7 @@ bits it tells one from the other (statx(2), Documentation/filesystems/overlayfs.
 
 import ctypes
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -31,11 +32,11 @@ _V = TypeVar("_V")
 
 
 def identify(path: str) -> FileIdentity | None:
-    """The file that a path leads to; None when there is none (any more), or it may not be seen."""
+    """The regular file that a path leads to; None when there is none (any more), or it may not be seen."""
     with suppress(OSError, ValueError):
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            return identify_open(descriptor)
+            return identify_open(descriptor) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
         finally:
             os.close(descriptor)
     return None

@@ -1,19 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A library file in, a plan of what to attach out.
+"""A file in, a plan of what to attach out, library by library.
 
-An analysis takes 30 ms in a process of its own; a remembered one takes less than 1 ms.
+An analysis takes 30 ms or more in a process of its own; a remembered one takes less than 1 ms.
 """
 
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from otel_qtap.discovery.analysis_process import Confine, analyse_apart
-from otel_qtap.discovery.elf import ElfError, ElfFile
-from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
+from otel_qtap.discovery.analysis_process import Confine
+from otel_qtap.discovery.elf import ElfError, ElfFile, FileGoneError
+from otel_qtap.discovery.library_search import LibrarySearch, SearchOptions
+from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
+from otel_qtap.discovery.recognition import Recognition, recognise
+from otel_qtap.discovery.recognition_cache import RecognitionCache
 from otel_qtap.probes.registry import LIBRARIES
-from otel_qtap.probes.spec import UNKNOWN_LAYOUT, TlsLibrary
+from otel_qtap.probes.spec import TlsLibrary
 
-__all__ = ["LibraryLocator", "LibraryPlan"]
+__all__ = ["LibraryFile", "LibraryLocator", "LibraryPlan"]
+
+_AT_ONCE = 8
+"""Most files in analysis at a time; no more than there are processors."""
+
+
+class LibraryFile(NamedTuple):
+    """A file to look at."""
+
+    path: str
+    """What to open."""
+    shown: str
+    """Its path as the processes see it that map it."""
+    identity: FileIdentity
+    library: str = ""
+    """The library that its name tells, if any."""
+    is_the_users: bool = False
+    """Whether the user says that there is a library in it, be one recognised or not."""
 
 
 class LibraryLocator:
@@ -26,44 +51,120 @@ class LibraryLocator:
     def __init__(
         self, cache_directory: Path | None, *, force_classic: bool = False, confine: Confine | None = None
     ) -> None:
-        self._confine = confine
-        self._cache = None if force_classic or cache_directory is None else PlanCache(cache_directory)
-        self._force_classic = force_classic
+        cache = None if force_classic or cache_directory is None else PlanCache(cache_directory)
+        self._options = SearchOptions(cache, force_classic, confine)
+        self._recognised = RecognitionCache(cache_directory)
+        self._at_once = min(os.cpu_count() or 1, _AT_ONCE)
 
     def locate(self, path: str, library: TlsLibrary | None = None) -> LibraryPlan:
-        """The plan for one file; never raises for what is in the file, refuses instead.
+        """The plan for one library in one file; never raises for what is in the file, refuses instead.
 
         ``library`` None: the first that it turns out to be. Raises ElfError when the file cannot be
         opened or is no x86-64 ELF file.
         """
         with ElfFile(path) as elf:
-            candidates = (library,) if library else LIBRARIES
-            plans = (self._plan(path, elf, candidate) for candidate in candidates)
-            first = next(plans)
-            return first if first.sites else next((plan for plan in plans if plan.sites), first)
+            candidates = (library,) if library else _recognised(elf) or LIBRARIES
+            return _first(self._options, path, elf, candidates)
 
-    def _plan(self, path: str, elf: ElfFile, library: TlsLibrary) -> LibraryPlan:
+    def examine(self, files: Iterable[LibraryFile]) -> Iterator[FilePlan]:
+        """Plans for all libraries in each of these files, in their order; several are analysed at once.
+
+        Never raises for what is in a file: what holds no library gives a plan of nothing. There is no plan
+        for what cannot be opened.
+        """
+        waiting: deque[_Examination] = deque()
+        for file in files:
+            with suppress(FileGoneError):
+                waiting.append(_Examination(self._options, self._recognised, file))
+            while waiting and (not waiting[0].is_running or len(waiting) > self._at_once):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+        self._recognised.save()
+
+
+class _Examination:
+    """The search for all libraries that one file may hold. Begins at once; raises FileGoneError."""
+
+    def __init__(self, options: SearchOptions, recognised: RecognitionCache, file: LibraryFile) -> None:
+        self._options, self._file = options, file
+        self._elf: ElfFile | None = None
+        self._error = ""
+        self._searches: list[LibrarySearch] = []
+        remembered = recognised.get(file.identity)
+        self._recognition = remembered or Recognition()
+        if remembered is not None and not remembered.libraries and not file.is_the_users:
+            return
         try:
-            found = self._found(elf, library)
-            build_id, release = elf.build_id, elf.release
+            self._elf = ElfFile(file.path)
+            if remembered is None or self._elf.identity != file.identity:
+                self._recognition = recognise(self._elf)
+                recognised.put(self._elf.identity, self._recognition)
+        except FileGoneError:
+            raise
         except ElfError as error:
-            refusals = (Refusal(library.name, str(error)),)
-            found, build_id, release = Analysis((), UNKNOWN_LAYOUT, refusals), "", ""
-        return LibraryPlan(
-            path=path,
-            identity=elf.identity,
-            library=library.name,
-            build_id=build_id,
-            release=release,
-            sites=found.sites,
-            layout=found.layout,
-            refusals=found.refusals,
-        )
+            self._error = str(error)
+        if self._elf:
+            self._searches = [
+                LibrarySearch(options, file.path, self._elf, library)
+                for library in LIBRARIES
+                if library.name in self._recognition.libraries
+            ]
 
-    def _found(self, elf: ElfFile, library: TlsLibrary) -> Analysis:
-        if self._cache and (remembered := self._cache.get(elf, library)):
-            return remembered
-        found = analyse_apart(elf, library, force_classic=self._force_classic, confine=self._confine)
-        if self._cache:
-            self._cache.put(elf, library, found)
-        return found
+    @property
+    def is_running(self) -> bool:
+        """Whether the result is waited for."""
+        return any(search.is_running for search in self._searches)
+
+    def result(self) -> FilePlan:
+        """What was found; closes the file."""
+        plans: list[LibraryPlan] = []
+        if self._elf:
+            with self._elf:
+                plans = _apart([search.result() for search in self._searches])
+                if not plans and self._file.is_the_users:
+                    plans = [_first(self._options, self._file.path, self._elf, LIBRARIES)]
+        refusals = [Refusal(plan.library, _reasons(plan)) for plan in plans if not plan.sites]
+        if self._error and self._file.library and not plans:
+            refusals.append(Refusal(self._file.library, self._error))
+        verdict = FileVerdict(
+            path=self._file.shown,
+            identity=self._elf.identity if self._elf else self._file.identity,
+            libraries=tuple(plan.library for plan in plans if plan.sites),
+            refusals=tuple(refusals),
+            unsupported=self._recognition.unsupported,
+        )
+        return FilePlan(path=self._file.path, verdict=verdict, libraries=tuple(plans))
+
+
+def _recognised(elf: ElfFile) -> tuple[TlsLibrary, ...]:
+    try:
+        names = recognise(elf).libraries
+    except ElfError:
+        names = ()
+    return tuple(library for library in LIBRARIES if library.name in names)
+
+
+def _reasons(plan: LibraryPlan) -> str:
+    return "; ".join(dict.fromkeys(refusal.reason for refusal in plan.refusals))
+
+
+def _first(
+    options: SearchOptions, path: str, elf: ElfFile, candidates: tuple[TlsLibrary, ...]
+) -> LibraryPlan:
+    """The plan for the first of the candidates that is in the file, else the refusal of the first."""
+    plans = (LibrarySearch(options, path, elf, candidate).result() for candidate in candidates)
+    first = next(plans)
+    return first if first.sites else next((plan for plan in plans if plan.sites), first)
+
+
+def _apart(plans: list[LibraryPlan]) -> list[LibraryPlan]:
+    """The same without libraries whose functions are those of another one before them."""
+    kept: list[LibraryPlan] = []
+    taken: set[int] = set()
+    for plan in plans:
+        places = {site.file_offset for site in plan.sites}
+        if not places & taken:
+            kept.append(plan)
+            taken |= places
+    return kept

@@ -107,6 +107,27 @@ class FileVerdict:
     """Names of what is recognised and cannot be captured (``probes.unsupported`` has the reasons)."""
 
     @property
-    def is_captured(self) -> bool:
-        """Whether it is known of TLS alone that is captured."""
-        return bool(self.libraries) and not self.refusals and not self.unsupported
+    def is_about_tls(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.libraries or self.refusals or self.unsupported)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePlan:
+    """What to attach in one file, library by library, and what can be told of it."""
+
+    path: str
+    """What to open to attach, as ``LibraryPlan.path``."""
+    verdict: FileVerdict
+    libraries: tuple[LibraryPlan, ...] = ()
+    """Of each library that it may hold; those without sites are not usable."""
+
+    @property
+    def identity(self) -> FileIdentity:
+        """The file, in the state in which it was looked at."""
+        return self.verdict.identity
+
+    @property
+    def usable(self) -> tuple[LibraryPlan, ...]:
+        """Of the libraries that can be probed."""
+        return tuple(plan for plan in self.libraries if plan.sites)

@@ -1,33 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which library files there are to attach to: on disk ahead of need, and mapped by processes."""
+"""Which files there are to attach to: on disk ahead of need, and mapped as code by processes."""
 
 import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.inodes import InodeMap, identify
-from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.libraries import LibraryFile, LibraryLocator
+from otel_qtap.discovery.library_names import LibraryNames
 from otel_qtap.discovery.linker import library_paths
-from otel_qtap.discovery.mappings import LibraryFiles, Mapping, library_mappings
-from otel_qtap.discovery.plan import FileIdentity, LibraryPlan
+from otel_qtap.discovery.mappings import Mapping, code_mappings, inode_mappings, read_maps
+from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict
 from otel_qtap.probes.registry import LIBRARIES
 
 KernelFile = tuple[int, int]
 """Inode number and device, as the kernel's notices name a file."""
 
+TakePlan = Callable[[FilePlan], None]
+"""Is given the plan of each file that is new, as soon as it is there."""
 
-@dataclass(slots=True, kw_only=True)
+_Shown = tuple[int, int, str]
+"""A file as processes show it: device in the kernel's form, inode number, path."""
+_Reached = tuple[str, str, FileIdentity]
+"""How a file is opened from here, its path as the processes see it, and which it is."""
+
+
+@dataclass(slots=True)
 class ScanResult:
-    """What processes map of files that have the name of a TLS library.
+    """What processes map as code.
 
-    ``plans`` are new: each state of a file is handed out once. ``processes`` map a library that can be
-    probed, be its plan new or not. ``files`` are all that were seen, each with whether it can be
-    probed, and ``kernel_files`` the same files by the names that the kernel may have for them.
+    ``processes`` map a library that can be probed. ``files`` are all that were seen, each with whether it can
+    be probed, and ``kernel_files`` the same files by the names that the kernel may have for them.
     """
 
-    plans: list[LibraryPlan] = field(default_factory=list)
     processes: set[int] = field(default_factory=set)
     files: InodeMap[bool] = field(default_factory=InodeMap)
     kernel_files: dict[KernelFile, FileIdentity] = field(default_factory=dict)
@@ -48,11 +55,11 @@ class ScanResult:
 
 
 class LibraryScanner:
-    """Finds library files and plans each of them once, those without a usable site included.
+    """Finds files that hold TLS libraries and plans each of them once in each state of it.
 
     ``proc`` is where procfs is mounted. ``roots`` are the file systems to look through ahead of
     need; for an agent in a container ``/proc/1/root`` is that of the host. ``named`` are paths of
-    further library files, whatever their names (programs that hold a TLS library, too).
+    files that hold a library even where none is recognised.
     """
 
     def __init__(
@@ -67,71 +74,74 @@ class LibraryScanner:
         self._proc = proc
         self._roots = roots
         self._named = named
-        self._files = LibraryFiles(LIBRARIES, named)
-        self._known: InodeMap[bool] = InodeMap()
-        """Files that were handed out, in the state that they had, with whether they can be probed."""
+        self._names = LibraryNames(LIBRARIES, named)
+        self._known: InodeMap[FileVerdict | None] = InodeMap()
+        """Files that were looked at, in the state that they had; None: nothing is to be told of it."""
+        self._again: InodeMap[None] = InodeMap()
 
-    @property
-    def name_marks(self) -> tuple[bytes, ...]:
-        """A file whose name holds none of these is never a library."""
-        return self._files.marks
-
-    def ahead_of_need(self) -> tuple[LibraryPlan, ...]:
-        """New plans for the libraries that the dynamic linker would find, and for the named ones."""
+    def ahead_of_need(self, take: TakePlan) -> None:
+        """Plan the libraries that the dynamic linker would find, and the named ones."""
         paths = [*self._named]
         for root in self._roots:
-            paths += sorted(path for path in library_paths(root) if self._files.contain(path))
-        found = ((path, identify(path)) for path in paths)
-        plans = (self._meet(path, path, identity)[0] for path, identity in found if identity)
-        return tuple(plan for plan in plans if plan)
+            paths += sorted(path for path in library_paths(root) if path in self._names)
+        found = ((path, path, identify(path)) for path in paths)
+        self._meet([(path, name, identity) for path, name, identity in found if identity], take)
 
-    def mapped_now(self) -> ScanResult:
+    def mapped_now(self, take: TakePlan) -> ScanResult:
         """All processes, as they run now."""
-        result = ScanResult()
-        usable: dict[tuple[str, int, str], bool] = {}
+        reached: dict[_Shown, _Reached] = {}
+        users: list[tuple[int, list[_Shown]]] = []
         for pid in process_ids(self._proc):
-            for mapping in library_mappings(self._proc, pid, self._files, executable=True):
-                file = (mapping.device, mapping.inode, mapping.path)
-                # One process stands for all that map the file, unless it has ended meanwhile.
-                if file not in usable and (met := self._look_at(mapping, result)) is not None:
-                    usable[file] = met
-                if usable.get(file):
-                    result.processes.add(pid)
-        # What cannot be probed and is in nobody's memory any more would only pile up.
-        self._known.keep(lambda identity, can_be_probed: can_be_probed or identity in result.files)
+            mappings = code_mappings(read_maps(self._proc, pid), pid)
+            users.append((pid, list(self._reach_all(mappings, reached))))
+        result = self._result(users, reached, take)
+        # What holds nothing and is in nobody's memory any more would only pile up.
+        self._again.keep(lambda identity, _: identity in result.files)
+        self._known.keep(
+            lambda identity, verdict: (
+                identity in result.files or (_is_probed(verdict) and identity not in self._again)
+            )
+        )
         return result
 
-    def mapped_by(self, pid: int) -> ScanResult:
-        """One process: the answer to a kernel notice.
+    def mapped_by(self, pid: int, inode: int, take: TakePlan) -> ScanResult:
+        """One process: the answer to a kernel notice about a file with this inode number.
 
-        The notice comes when the code segment is about to be mapped; the linker has mapped the
-        file's head read-only before, so mappings of any kind count.
+        The notice comes when code is about to be mapped; the linker has mapped the file's head read-only
+        before, so that file's mappings of any kind count.
         """
-        result = ScanResult()
-        for mapping in library_mappings(self._proc, pid, self._files, executable=False):
-            if self._look_at(mapping, result):
-                result.processes.add(pid)
-        return result
+        maps = read_maps(self._proc, pid)
+        reached: dict[_Shown, _Reached] = {}
+        shown = [*self._reach_all(inode_mappings(maps, pid, inode), reached)]
+        shown += self._reach_all(code_mappings(maps, pid), reached)
+        return self._result([(pid, shown)], reached, take)
+
+    def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
+        """What is known of the files that a process maps as code: of those that have to do with TLS."""
+        reached: dict[_Shown, _Reached] = {}
+        list(self._reach_all(code_mappings(read_maps(self._proc, pid), pid), reached))
+        known = [self._known.get(identity) for _, _, identity in reached.values()]
+        return tuple(entry[1] for entry in known if entry and entry[1])
+
+    def try_again(self, identity: FileIdentity) -> None:
+        """Plan this file again when it is met next, because it could not be attached to."""
+        self._again.set(identity, None)
 
     def forget(self, identity: FileIdentity) -> None:
-        """Hand this file out again when it is met next, because it is not attached to."""
+        """Nobody uses this file any more."""
         self._known.remove(identity)
+        self._again.remove(identity)
 
-    def _look_at(self, mapping: Mapping, result: ScanResult) -> bool | None:
-        """Whether a mapped file can be probed; None when it cannot be reached."""
-        reached = self._reach(mapping)
-        if reached is None:
-            return None
-        path, identity = reached
-        plan, usable = self._meet(path, mapping.path, identity)
-        if plan:
-            result.plans.append(plan)
-        result.files.set(identity, usable)
-        result.kernel_files[mapping.inode, mapping.kernel_device] = identity
-        result.kernel_files[identity.inode, identity.kernel_device] = identity
-        return usable
+    def _reach_all(self, mappings: Iterable[Mapping], reached: dict[_Shown, _Reached]) -> Iterator[_Shown]:
+        """Those that can be reached; ``reached`` says how, by one process for all that map the file."""
+        for mapping in mappings:
+            shown = (mapping.kernel_device, mapping.inode, mapping.path)
+            if shown not in reached and (found := self._reach(mapping)):
+                reached[shown] = found
+            if shown in reached:
+                yield shown
 
-    def _reach(self, mapping: Mapping) -> tuple[str, FileIdentity] | None:
+    def _reach(self, mapping: Mapping) -> _Reached | None:
         """How to open a mapped file from here, whatever mount namespace the process lives in.
 
         map_files leads to the mapped file itself, deleted or not, but needs CAP_SYS_ADMIN or
@@ -140,24 +150,62 @@ class LibraryScanner:
         process = f"{self._proc}/{mapping.pid}"
         path = f"{process}/map_files/{mapping.address_range}"
         if identity := identify(path):
-            return path, identity
+            return path, mapping.path, identity
         path = f"{process}/root{mapping.path}"
         identity = identify(path)
         if identity and (identity.is_stacked or identity.inode == mapping.inode):
-            return path, identity
+            return path, mapping.path, identity
         return None
 
-    def _meet(self, path: str, name: str, identity: FileIdentity) -> tuple[LibraryPlan | None, bool]:
-        """(plan of a file that was not met in this state before, whether the file can be probed)."""
+    def _result(
+        self, users: list[tuple[int, list[_Shown]]], reached: dict[_Shown, _Reached], take: TakePlan
+    ) -> ScanResult:
+        self._meet(reached.values(), take)
+        result = ScanResult()
+        usable = set()
+        for shown, (_, _, identity) in reached.items():
+            known = self._known.get(identity)
+            if known is None:
+                continue  # it could not be opened
+            can_be_probed = _is_probed(known[1])
+            result.files.set(identity, can_be_probed)
+            device, inode, _ = shown
+            result.kernel_files[inode, device] = identity
+            result.kernel_files[identity.inode, identity.kernel_device] = identity
+            if can_be_probed:
+                usable.add(shown)
+        result.processes = {pid for pid, files in users if not usable.isdisjoint(files)}
+        return result
+
+    def _meet(self, files: Iterable[_Reached], take: TakePlan) -> None:
+        """Plan those that were not met before in the state that they have now: the likely first, then the
+        small."""
+        fresh: InodeMap[LibraryFile] = InodeMap()
+        for path, name, identity in files:
+            if self._is_known(identity) or identity in fresh:
+                continue
+            library, is_the_users = self._names.library(name), self._names.are_the_users(name)
+            fresh.set(identity, LibraryFile(path, name, identity, library, is_the_users))
+        order = sorted(
+            (file for _, file in fresh),
+            key=lambda file: (not (file.library or file.is_the_users), file.identity.size),
+        )
+        for plan in self._locator.examine(order):
+            was_known = plan.identity in self._known
+            self._known.set(plan.identity, plan.verdict if plan.verdict.is_about_tls else None)
+            self._again.remove(plan.identity)
+            if plan.libraries or was_known:
+                take(plan)
+
+    def _is_known(self, identity: FileIdentity) -> bool:
         known = self._known.get(identity)
-        if known and (known[0].mtime_ns, known[0].size) == (identity.mtime_ns, identity.size):
-            return None, known[1]
-        try:
-            plan = self._locator.locate(path, self._files.library(name))
-        except ElfError:
-            return None, False
-        self._known.set(plan.identity, bool(plan.sites))
-        return plan, bool(plan.sites)
+        if known is None or identity in self._again:
+            return False
+        return (known[0].mtime_ns, known[0].size) == (identity.mtime_ns, identity.size)
+
+
+def _is_probed(verdict: FileVerdict | None) -> bool:
+    return verdict is not None and bool(verdict.libraries)
 
 
 def shown_path(path: str) -> str:

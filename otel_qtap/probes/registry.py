@@ -12,6 +12,3 @@ LIBRARIES: tuple[TlsLibrary, ...] = (
     wolfssl.LIBRARY,
     s2n.LIBRARY,
 )
-
-NAME_MARKS = tuple(sorted({library.path_marks[0].encode() for library in LIBRARIES}))
-"""A file whose name holds none of these is none of the libraries."""

@@ -207,7 +207,7 @@ class Capture:
     )
     libraries: tuple[Path, ...] = setting(
         ABSOLUTE_PATHS,
-        "TLS libraries to probe beside those found by their file names.",
+        "Files to search for TLS libraries beside those in which one is recognised.",
         default=(),
         takes_restart=True,
     )

@@ -42,8 +42,8 @@ class Capture:
             attach="multi" if attach == "multi" else "perf",
             data_ring_bytes=_RING_BYTES,
         ).result()
-        self._scanner = LibraryScanner(LibraryLocator(plans))
-        self._files = ProbedFiles(self.session, self._scanner, grace_seconds=_GRACE_SECONDS)
+        scanner = LibraryScanner(LibraryLocator(plans))
+        self._files = ProbedFiles(self.session, scanner, grace_seconds=_GRACE_SECONDS)
         self._tracepoints = Tracepoints(self.session)
         maps = self.session.maps
         self._rings = (
@@ -62,7 +62,7 @@ class Capture:
 
     def probe_what_runs(self) -> None:
         """Attach to every TLS library that some process maps now."""
-        self._files.follow(self._scanner.mapped_now())
+        self._files.follow()
 
     def _read_on(self) -> None:
         while not self._ended.wait(0.005):

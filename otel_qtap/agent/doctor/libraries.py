@@ -8,7 +8,7 @@ from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, ok, warn
 from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
-from otel_qtap.discovery.plan import LibraryPlan, SiteKind
+from otel_qtap.discovery.plan import FilePlan, LibraryPlan, SiteKind
 from otel_qtap.discovery.scan import LibraryScanner, shown_path
 from otel_qtap.settings.model import Capture
 
@@ -17,7 +17,6 @@ def libraries(host: Host) -> Outcome:
     """The libraries on disk and in the memory of processes, each with its probe sites by kind."""
     settings = host.settings.capture
     plans, unreadable = _plans(settings, str(host.proc))
-    plans = [plan for plan in plans if not _is_another(plan)]
     usable = [plan for plan in plans if plan.sites]
     classic = [plan for plan in usable if any(site.kind is SiteKind.CLASSIC for site in plan.sites)]
     detail = "\n".join((*map(_describe, plans), *unreadable))
@@ -26,7 +25,7 @@ def libraries(host: Host) -> Outcome:
             "none that can be probed",
             detail=detail,
             remedy="Nothing, if programs bring their own: a library is probed when a process maps it. One "
-            "with an unusual name can be named in OTEL_QTAP_CAPTURE_LIBRARIES.",
+            "that is not recognised can be named in OTEL_QTAP_CAPTURE_LIBRARIES.",
         )
     summary = f"{len(usable)} can be probed"
     refused = len(plans) - len(usable) + len(unreadable)
@@ -50,7 +49,13 @@ def _plans(settings: Capture, proc: str) -> tuple[list[LibraryPlan], list[str]]:
     """Plans of all libraries found, and a line for each named one that cannot be read."""
     locator = LibraryLocator(None, force_classic=settings.sites == "classic")
     scanner = LibraryScanner(locator, proc=proc)
-    plans = [*scanner.ahead_of_need(), *scanner.mapped_now().plans]
+    plans: list[LibraryPlan] = []
+
+    def take(file: FilePlan) -> None:
+        plans.extend(file.libraries)
+
+    scanner.ahead_of_need(take)
+    scanner.mapped_now(take)
     known = {plan.identity for plan in plans}
     unreadable = []
     for path in settings.libraries:
@@ -62,15 +67,6 @@ def _plans(settings: Capture, proc: str) -> tuple[list[LibraryPlan], list[str]]:
             if plan.identity not in known:
                 plans.append(plan)
     return plans, unreadable
-
-
-def _is_another(plan: LibraryPlan) -> bool:
-    """Whether the file only has a name like the library's: NSS brings a libssl3.so.
-
-    It could be read, or there would be no build-id; it has none of the library's functions, and none
-    of its symbol versions.
-    """
-    return bool(plan.build_id) and not plan.sites and not plan.release
 
 
 def _describe(plan: LibraryPlan) -> str:

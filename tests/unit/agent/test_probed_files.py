@@ -3,19 +3,25 @@
 
 import contextlib
 import logging
+import os
 import resource
 import shutil
 import struct
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from otel_qtap.agent import probed_files as module
 from otel_qtap.agent.probed_files import ProbedFiles
+from otel_qtap.capture.attach import Site
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items
 from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.mappings import code_mappings, read_maps
+from otel_qtap.discovery.plan import FilePlan
 from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.errors import CaptureError
 from tests.unit.agent.conftest import Mapper
@@ -35,6 +41,14 @@ def links() -> int:
     return len([target for target in targets if "bpf_link" in target])
 
 
+def planned(*paths: Path) -> list[FilePlan]:
+    """What a scanner finds on disk."""
+    plans: list[FilePlan] = []
+    named = tuple(map(str, paths))
+    LibraryScanner(LibraryLocator(None), roots=(), named=named).ahead_of_need(plans.append)
+    return plans
+
+
 class Keeper:
     """Probed files, and a scanner that sees the processes of a test."""
 
@@ -44,21 +58,24 @@ class Keeper:
         self._session = session
 
     def start(self) -> None:
-        self.files.start([], self.scanner.mapped_now())
+        self.files.start([])
 
     def look(self) -> None:
-        self.files.follow(self.scanner.mapped_now())
+        self.files.follow()
 
     def hear(self, process: Mapper, file: Path, device: int = 1) -> bool | None:
         """What comes of a notice that this process maps this file."""
-        return self.files.meet(self.scanner.mapped_by(process.pid), (file.stat().st_ino, device))
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return self.files.meet(process.pid, (file.stat().st_ino, device), now)
 
     def marks(self) -> list[tuple[int, int]]:
-        """Inodes and kinds of all files that the kernel side knows."""
-        return sorted(
+        """Inodes and kinds of all files that the kernel side knows, but for what every Python maps."""
+        everywhere = {mapping.inode for mapping in code_mappings(read_maps("/proc", os.getpid()), 0)}
+        known = (
             (struct.unpack_from("<Q", key)[0], struct.unpack_from("<I", value)[0])
             for key, value in map_items(self._session.maps["known_files"])
         )
+        return sorted((inode, kind) for inode, kind in known if inode not in everywhere)
 
 
 @pytest.fixture
@@ -212,7 +229,7 @@ def test_what_is_on_disk_stays_probed_with_no_process_to_map_it(
     keep: Callable[..., Keeper], library: Path, proc: Callable[..., str]
 ) -> None:
     keeper = keep(proc())
-    keeper.files.start([LibraryLocator(None).locate(str(library))], keeper.scanner.mapped_now())
+    keeper.files.start(planned(library))
     keeper.look()
 
     assert len(keeper.files) == 1
@@ -225,17 +242,84 @@ def test_files_without_end_leave_descriptors_to_everything_else(
     copies = [library.with_name(f"libssl-{number}.so") for number in range(3)]
     for copy in copies:
         shutil.copy(library, copy)
-    plans = [LibraryLocator(None).locate(str(copy)) for copy in copies]
+    plans = planned(*copies)
     keeper = keep(proc())
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Room for the reserve and for one file's probes, each of which may take four.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256 + 4 * len(plans[0].sites), limits[1]))
+    # Room for the reserve and for one file's probes.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256 + 2, limits[1]))
     try:
-        keeper.files.start(plans, keeper.scanner.mapped_now())
+        keeper.files.start(plans)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
     assert len(keeper.files) == 1
     assert [record.message for record in caplog.records if "RLIMIT_NOFILE" in record.message] == [
-        "1 library files are probed and no more can be: raise RLIMIT_NOFILE"
+        "1 files are probed and no more can be: raise RLIMIT_NOFILE"
     ]
+
+
+def test_what_was_told_before_a_file_got_its_mark_costs_no_look(
+    keep: Callable[..., Keeper], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc(mapper.pid))
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    keeper.start()
+    proc()
+    status = library.stat()
+    device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
+    assert keeper.files.meet(mapper.pid, (status.st_ino, device), before) is True
+    assert keeper.hear(mapper, library, device) is None, "told after: it is looked for, and gone"
+
+
+def test_several_libraries_in_one_file_are_probed_together(
+    keep: Callable[..., Keeper],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (whole,) = planned(library)
+    (plan,) = whole.libraries
+    halves = tuple(
+        replace(plan, library=name, sites=sites)
+        for name, sites in (("one", plan.sites[:2]), ("two", plan.sites[2:]))
+    )
+    given: list[list[Site]] = []
+    attach = module.Probes
+
+    def probes(session: KernelSession, path: str, sites: list[Site], *rest: object) -> object:
+        given.append(sites)
+        return attach(session, path, sites)
+
+    monkeypatch.setattr(module, "Probes", probes)
+    keeper = keep(proc())
+    keeper.files.start([replace(whole, libraries=halves)])
+    assert (len(keeper.files), links()) == (1, 2)
+    (sites,) = given
+    assert len(sites) == len(plan.sites)
+    numbers = [site.cookie >> 32 for site in sites]
+    assert len(set(numbers[:2])) == len(set(numbers[2:])) == 1
+    assert len(set(numbers)) == 2
+
+
+def test_a_process_is_told_what_became_of_its_files(
+    keep: Callable[..., Keeper],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keeper = keep(proc(mapper.pid))
+    assert keeper.files.verdicts(mapper.pid) == ()
+
+    def refuse(*_: object) -> None:
+        raise CaptureError("refused by the kernel")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "Probes", refuse)
+        keeper.start()
+    (verdict,) = keeper.files.verdicts(mapper.pid)
+    assert (verdict.libraries, verdict.refusals) == ((), (("openssl", "refused by the kernel"),))
+    keeper.look()
+    (verdict,) = keeper.files.verdicts(mapper.pid)
+    assert (verdict.path, verdict.libraries) == (str(library), ("openssl",))

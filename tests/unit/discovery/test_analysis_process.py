@@ -10,7 +10,7 @@ import pytest
 
 from otel_qtap.agent.privileges import drop_privileges, limit_to
 from otel_qtap.discovery import analysis, analysis_process
-from otel_qtap.discovery.analysis_process import analyse_apart
+from otel_qtap.discovery.analysis_process import AnalysisApart
 from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
@@ -37,7 +37,7 @@ def analysed(path):
     before = held()
     try:
         with ElfFile(str(path)) as elf:
-            return analyse_apart(elf, OPENSSL, force_classic=False)
+            return AnalysisApart(elf, OPENSSL, force_classic=False).result()
     finally:
         assert held() == before
 
@@ -123,7 +123,7 @@ def test_it_is_confined_before_it_looks_at_the_file(library, monkeypatch):
 
     monkeypatch.setattr(analysis, "analyse", analyse)
     with ElfFile(str(library)) as elf:
-        (refusal,) = analyse_apart(elf, OPENSSL, force_classic=False, confine=confine).refusals
+        (refusal,) = AnalysisApart(elf, OPENSSL, force_classic=False, confine=confine).result().refusals
 
     assert refusal.reason in refusal.function
     assert "CONFINED" not in os.environ
@@ -141,9 +141,9 @@ def test_one_that_hangs_and_cannot_be_killed_is_left(library, monkeypatch):
         try:
             limit_to(["CAP_SETUID", "CAP_SETGID"])
             with ElfFile(str(library)) as elf, pytest.raises(ElfError, match="took more than"):
-                analyse_apart(
+                AnalysisApart(
                     elf, OPENSSL, force_classic=False, confine=lambda _: drop_privileges(64123, 64123)
-                )
+                ).result()
             children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
             code = 0 if len(children) == 1 else 2
         finally:

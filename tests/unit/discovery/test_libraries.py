@@ -2,14 +2,19 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from otel_qtap.discovery import libraries as module
 from otel_qtap.discovery.elf import ElfError
-from otel_qtap.discovery.libraries import LibraryLocator
-from otel_qtap.discovery.plan import SiteKind
+from otel_qtap.discovery.inodes import identify
+from otel_qtap.discovery.libraries import LibraryFile, LibraryLocator
+from otel_qtap.discovery.plan import FilePlan, SiteKind
+from otel_qtap.discovery.recognition import recognise
+from otel_qtap.probes.openssl import LIBRARY
+from otel_qtap.probes.spec import DataPath, Signs
 
 # Makes one TLS object and reads its role and type as the BPF programs do. Then fills the place of each
 # random and asks the library what it takes for the random.
@@ -116,3 +121,88 @@ def test_a_remembered_plan_is_the_same_and_needs_no_disassembler(system_libssl, 
         cwd=Path(__file__).parents[3],
     )
     assert done.stdout.strip() == str(first)
+
+
+def file(path: Path, **known: object) -> LibraryFile:
+    identity = identify(str(path))
+    assert identity
+    return LibraryFile(str(path), "/shown", identity, **known)
+
+
+def examined(locator: LibraryLocator, *files: LibraryFile) -> list[FilePlan]:
+    return list(locator.examine(files))
+
+
+def test_files_are_examined_in_their_order(system_libssl, wheel_libssl, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("not ELF")
+    paths = [wheel_libssl("psycopg2-binary"), other, system_libssl, Path("/bin/sh"), wheel_libssl("pycurl")]
+    plans = examined(LibraryLocator(tmp_path / "plans"), *map(file, paths))
+    assert [plan.path for plan in plans] == list(map(str, paths))
+    assert [len(plan.usable) for plan in plans] == [1, 0, 1, 0, 1]
+    verdict = plans[0].verdict
+    assert (verdict.path, verdict.libraries, verdict.refusals, verdict.unsupported) == (
+        "/shown",
+        ("openssl",),
+        (),
+        (),
+    )
+    assert not plans[1].verdict.is_about_tls
+    assert examined(LibraryLocator(tmp_path / "plans"), *map(file, paths)) == plans
+
+
+def test_what_holds_nothing_is_not_opened_again(tmp_path, monkeypatch):
+    shell = file(Path("/bin/sh"))
+    examined(LibraryLocator(tmp_path), shell)
+    monkeypatch.setattr(module, "ElfFile", None)
+    assert not examined(LibraryLocator(tmp_path), shell)[0].verdict.is_about_tls
+
+
+def test_what_cannot_be_opened_is_left_out(system_libssl, tmp_path):
+    gone = file(system_libssl)._replace(path=str(tmp_path / "gone"))
+    assert [plan.path for plan in examined(LibraryLocator(None), gone, file(system_libssl))] == [
+        str(system_libssl)
+    ]
+
+
+def test_a_file_that_only_has_the_name_holds_nothing(tmp_path, make_elf):
+    path = tmp_path / "libssl.so"
+    path.write_bytes(make_elf({"PR_Read": b"\xc3"}))
+    (plan,) = examined(LibraryLocator(None), file(path, library="openssl"))
+    assert (plan.libraries, plan.verdict.is_about_tls) == ((), False)
+
+
+def test_a_library_for_another_machine_is_refused_by_its_name(tmp_path, make_elf):
+    path = tmp_path / "libssl.so"
+    image = bytearray(make_elf({"SSL_read": b"\xc3"}))
+    image[18] = 183
+    path.write_bytes(image)
+    (plan,) = examined(LibraryLocator(None), file(path, library="openssl"))
+    ((library, reason),) = plan.verdict.refusals
+    assert library == "openssl"
+    assert "machine 183" in reason
+    assert examined(LibraryLocator(None), file(path))[0].verdict.refusals == ()
+
+
+def test_what_the_user_names_is_searched_in_any_case(tmp_path, make_elf):
+    path = tmp_path / "program"
+    path.write_bytes(make_elf({"SSL_read": b"\xc3"}))
+    (plan,) = examined(LibraryLocator(None), file(path, is_the_users=True))
+    assert plan.verdict.libraries == ("openssl",)
+    assert examined(LibraryLocator(None), file(path))[0].libraries == ()
+
+
+def test_several_libraries_in_one_file_have_a_plan_each(system_libssl, monkeypatch):
+    # Two descriptions of one library claim the same functions: the first has them.
+    second = replace(LIBRARY, name="second", library_id=99)
+    apart = replace(
+        second,
+        data_paths=(DataPath(inner=(), public=(LIBRARY.data_paths[0].public[0],)),),
+        lifecycle=(),
+        signs=Signs(symbols=(("SSL_read",),)),
+    )
+    for libraries, expected in (((LIBRARY, second), ["openssl"]), ((LIBRARY, apart), ["openssl", "second"])):
+        monkeypatch.setattr(module, "LIBRARIES", libraries)
+        monkeypatch.setattr(module, "recognise", lambda elf, known=libraries: recognise(elf, known))
+        (plan,) = examined(LibraryLocator(None), file(system_libssl))
+        assert [one.library for one in plan.usable] == expected

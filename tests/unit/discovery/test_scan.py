@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import mmap
 import os
 import shutil
 import signal
@@ -6,17 +7,50 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from otel_qtap.discovery.inodes import is_same_inode
 from otel_qtap.discovery.libraries import LibraryLocator
-from otel_qtap.discovery.scan import LibraryScanner, process_ids, shown_path
+from otel_qtap.discovery.plan import FilePlan
+from otel_qtap.discovery.scan import LibraryScanner, ScanResult, process_ids, shown_path
 from tests.support.overlays import mount_overlay, scratch_file_system
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="map_files and mounts need root")
 
 LOAD = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print(flush=True); sys.stdin.read()"
+
+
+class Met(NamedTuple):
+    """What one look found."""
+
+    result: ScanResult
+    plans: list[FilePlan]
+
+    def of(self, inode: int) -> list[FilePlan]:
+        return [plan for plan in self.plans if plan.identity.inode == inode]
+
+
+class Looks:
+    """A scanner whose plans are collected a look."""
+
+    def __init__(self, scanner: LibraryScanner) -> None:
+        self.scanner = scanner
+
+    def ahead(self) -> Met:
+        plans: list[FilePlan] = []
+        self.scanner.ahead_of_need(plans.append)
+        return Met(ScanResult(), plans)
+
+    def now(self) -> Met:
+        plans: list[FilePlan] = []
+        return Met(self.scanner.mapped_now(plans.append), plans)
+
+    def by(self, pid: int, file: Path | None = None) -> Met:
+        plans: list[FilePlan] = []
+        inode = file.stat().st_ino if file else 1
+        return Met(self.scanner.mapped_by(pid, inode, plans.append), plans)
 
 
 @pytest.fixture
@@ -47,8 +81,8 @@ def library(system_libssl, tmp_path) -> Path:
 
 
 @pytest.fixture
-def scanner() -> LibraryScanner:
-    return LibraryScanner(LibraryLocator(None))
+def looks() -> Looks:
+    return Looks(LibraryScanner(LibraryLocator(None)))
 
 
 def system_file(name: str) -> str:
@@ -59,116 +93,139 @@ def system_file(name: str) -> str:
     raise FileNotFoundError(name)
 
 
-def of(plans, inode: int):
-    return [plan for plan in plans if plan.identity.inode == inode]
-
-
-def test_libraries_on_disk_are_planned_once(system_libssl, scanner):
+def test_libraries_on_disk_are_planned_once(system_libssl, looks):
     inode = system_libssl.stat().st_ino
-    (plan,) = of(scanner.ahead_of_need(), inode)
-    assert plan.sites
-    assert scanner.ahead_of_need() == ()
-    scanner.forget(plan.identity)
-    assert len(of(scanner.ahead_of_need(), inode)) == 1
+    (plan,) = looks.ahead().of(inode)
+    assert plan.usable
+    assert looks.ahead().plans == []
+    looks.scanner.try_again(plan.identity)
+    assert len(looks.ahead().of(inode)) == 1
+    assert looks.ahead().plans == []
+    looks.scanner.forget(plan.identity)
+    assert len(looks.ahead().of(inode)) == 1
 
 
-def test_a_running_process_is_found_with_its_library(library, scanner, start):
+def test_a_running_process_is_found_with_its_library(library, looks, start):
     pids = {start(library), start(library)}
-    result = scanner.mapped_now()
-    assert pids <= result.processes
-    (plan,) = of(result.plans, library.stat().st_ino)
-    assert plan.sites
-    again = scanner.mapped_now()
-    assert pids <= again.processes
-    assert not of(again.plans, library.stat().st_ino)
+    met = looks.now()
+    assert pids <= met.result.processes
+    (plan,) = met.of(library.stat().st_ino)
+    assert plan.usable
+    again = looks.now()
+    assert pids <= again.result.processes
+    assert not again.of(library.stat().st_ino)
 
 
-def test_a_process_without_a_library_is_not_among_them(scanner, start):
+def test_libraries_that_their_names_tell_come_first(library, looks, start, tmp_path):
+    renamed = tmp_path / "aaa.so"
+    shutil.copy(library, renamed)
+    start(renamed)
+    start(library)
+    inodes = [plan.identity.inode for plan in looks.now().plans]
+    assert inodes.index(library.stat().st_ino) < inodes.index(renamed.stat().st_ino)
+
+
+def test_a_process_without_a_library_is_not_among_them(looks, start):
     pid = start("libc.so.6")
-    result = scanner.mapped_now()
-    assert pid not in result.processes
+    assert pid not in looks.now().result.processes
     assert pid in process_ids()
 
 
-def test_a_notice_about_one_process_is_answered_once(library, scanner, start):
+def test_a_notice_about_one_process_is_answered_once(library, looks, start):
     pid = start(library)
-    (plan,) = of(scanner.mapped_by(pid).plans, library.stat().st_ino)
-    assert plan.sites
-    assert not of(scanner.mapped_by(pid).plans, library.stat().st_ino)
+    (plan,) = looks.by(pid).of(library.stat().st_ino)
+    assert plan.usable
+    assert not looks.by(pid).of(library.stat().st_ino)
 
 
-def test_the_files_that_a_notice_may_be_about_are_those_that_can_be_probed(library, scanner, start):
+def test_the_files_that_a_notice_may_be_about_are_those_that_can_be_probed(library, looks, start):
     pid = start(library)
-    result = scanner.mapped_by(pid)
+    result = looks.by(pid).result
     assert result.processes == {pid}
     assert result.can_be_probed(result.identity(library.stat().st_ino))
     assert result.identity(1) is None
 
 
-def test_a_file_that_cannot_be_probed_makes_no_tls_process(scanner, start, tmp_path):
-    # As with NSS, whose library is called libssl3.so.
+def test_a_file_that_is_not_mapped_as_code_yet_is_met_when_a_notice_is_about_it(library, looks):
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
+        assert looks.by(os.getpid()).of(library.stat().st_ino) == []
+        (plan,) = looks.by(os.getpid(), library).of(library.stat().st_ino)
+    assert plan.usable
+
+
+def test_a_file_that_holds_no_library_makes_no_tls_process(looks, start, tmp_path):
     namesake = tmp_path / "libssl3.so"
     shutil.copy(system_file("libc.so.6"), namesake)
     pid = start(namesake)
-    result = scanner.mapped_now()
-    (plan,) = of(result.plans, namesake.stat().st_ino)
-    assert plan.sites == ()
-    assert pid not in result.processes
-    result = scanner.mapped_by(pid)
-    assert not result.can_be_probed(result.identity(namesake.stat().st_ino))
+    met = looks.now()
+    assert met.of(namesake.stat().st_ino) == []
+    assert pid not in met.result.processes
+    result = looks.by(pid).result
+    identity = result.identity(namesake.stat().st_ino)
+    assert identity
+    assert not result.can_be_probed(identity)
+    assert "libssl3.so" not in str(looks.scanner.verdicts(pid))
 
 
-def test_a_notice_about_a_process_that_is_gone_is_answered_by_nothing(scanner):
-    assert scanner.mapped_by(2**22 + 1).kernel_files == {}
+def test_a_notice_about_a_process_that_is_gone_is_answered_by_nothing(looks):
+    assert looks.by(2**22 + 1).result.kernel_files == {}
 
 
-def test_a_file_that_the_user_named_needs_no_name_of_a_library(library, tmp_path, start):
+def test_a_library_of_any_name_is_recognised(library, tmp_path, start, looks):
     program = library.rename(tmp_path / "program.bin")
-    inode = program.stat().st_ino
-    scanner = LibraryScanner(LibraryLocator(None), named=(str(program), str(tmp_path / "absent")))
-    (plan,) = of(scanner.ahead_of_need(), inode)
-    assert (plan.library, bool(plan.sites)) == ("openssl", True)
-    assert start(program) in scanner.mapped_now().processes
+    pid = start(program)
+    met = looks.now()
+    assert pid in met.result.processes
+    (plan,) = met.of(program.stat().st_ino)
+    assert plan.verdict.libraries == ("openssl",)
+    assert [verdict.path for verdict in looks.scanner.verdicts(pid) if verdict.libraries] == [str(program)]
 
 
-def test_an_upgraded_file_is_another_file(library, system_libssl, scanner, start):
+def test_a_file_that_the_user_named_needs_no_signs_of_a_library(make_elf, tmp_path, monkeypatch):
+    program = tmp_path / "program.bin"
+    program.write_bytes(make_elf({"SSL_read": b"\x55\xc3"}))
+    looks = Looks(LibraryScanner(LibraryLocator(None), named=(str(program), str(tmp_path / "absent"))))
+    (plan,) = looks.ahead().of(program.stat().st_ino)
+    assert plan.verdict.libraries == ("openssl",)
+
+
+def test_an_upgraded_file_is_another_file(library, system_libssl, looks, start):
     start(library)
     old = library.stat().st_ino
-    assert of(scanner.mapped_now().plans, old)
+    assert looks.now().of(old)
     fresh = library.with_name("libssl.new")
     shutil.copy(system_libssl, fresh)
     fresh.rename(library)
     start(library)
-    assert [plan.identity.inode for plan in of(scanner.mapped_now().plans, library.stat().st_ino)]
+    assert looks.now().of(library.stat().st_ino)
     assert library.stat().st_ino != old
 
 
 @needs_root
-def test_a_deleted_file_is_reached_through_the_process(library, scanner, start):
+def test_a_deleted_file_is_reached_through_the_process(library, looks, start):
     pid = start(library)
     inode = library.stat().st_ino
     library.unlink()
-    (plan,) = of(scanner.mapped_by(pid).plans, inode)
+    (plan,) = looks.by(pid).of(inode)
     assert plan.path.startswith(f"/proc/{pid}/map_files/")
-    assert plan.sites
+    assert plan.usable
 
 
 @needs_root
-def test_a_file_in_another_mount_namespace_is_reached_through_the_process(library, scanner, start, tmp_path):
+def test_a_file_in_another_mount_namespace_is_reached_through_the_process(library, looks, start, tmp_path):
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     script = f'mount -t tmpfs tmpfs {hidden} && cp {library} {hidden}/libssl.so.3 && exec "$@"'
     pid = start(hidden / "libssl.so.3", "unshare", "--mount", "sh", "-c", script, "-")
     assert not (hidden / "libssl.so.3").exists()
-    plans = scanner.mapped_by(pid).plans
-    assert [bool(plan.sites) for plan in plans] == [True]
+    assert [plan.verdict.path for plan in looks.by(pid).plans if plan.usable] == [str(hidden / "libssl.so.3")]
 
 
-def test_a_path_is_shown_as_users_know_it(library, scanner, start, tmp_path):
+def test_a_path_is_shown_as_users_know_it(library, looks, start, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(library)
     assert shown_path(str(link)) == str(library)
-    (plan,) = scanner.mapped_by(start(library)).plans
+    (plan,) = looks.by(start(library)).of(library.stat().st_ino)
     assert shown_path(plan.path) == str(library)
 
 
@@ -182,52 +239,72 @@ def image(library, tmp_path) -> Iterator[Path]:
 
 
 @needs_root
-def test_containers_of_one_image_share_one_plan(image, library, scanner, start):
+def test_containers_of_one_image_share_one_plan(image, library, looks, start):
     roots = [mount_overlay(image.parent / name, image) for name in ("first", "second")]
     pids = [start(root / library.name) for root in roots]
-    first, second = (scanner.mapped_by(pid) for pid in pids)
-    assert [bool(plan.sites) for plan in first.plans] == [True]
+    first, second = (looks.by(pid) for pid in pids)
+    assert len([plan for plan in first.plans if plan.usable]) == 1
     assert second.plans == []
-    assert second.can_be_probed(second.identity((roots[1] / library.name).stat().st_ino))
-    assert first.kernel_files.keys() != second.kernel_files.keys()
-    scanner.forget(first.plans[0].identity)
-    assert len(scanner.mapped_by(pids[1]).plans) == 1
+    result = second.result
+    assert result.can_be_probed(result.identity((roots[1] / library.name).stat().st_ino))
+    assert first.result.kernel_files.keys() != result.kernel_files.keys()
+    looks.scanner.forget(first.plans[0].identity)
+    assert len(looks.by(pids[1]).plans) == 1
 
 
 @needs_root
-def test_a_library_that_a_container_changed_has_a_plan_of_its_own(image, library, scanner, start):
+def test_a_library_that_a_container_changed_has_a_plan_of_its_own(image, library, looks, start):
     roots = [mount_overlay(image.parent / name, image) for name in ("first", "second")]
     os.chown(roots[1] / library.name, 1, 1)
     for root in roots:
-        assert [bool(plan.sites) for plan in scanner.mapped_by(start(root / library.name)).plans] == [True]
+        assert [bool(plan.usable) for plan in looks.by(start(root / library.name)).plans] == [True]
 
 
 @needs_root
-def test_a_library_on_the_host_and_in_a_container_has_one_plan(image, library, scanner, start):
-    assert len(scanner.mapped_by(start(image / library.name)).plans) == 1
+def test_a_library_on_the_host_and_in_a_container_has_one_plan(image, library, looks, start):
+    assert len(looks.by(start(image / library.name)).plans) == 1
     root = mount_overlay(image.parent / "first", image)
-    assert scanner.mapped_by(start(root / library.name)).plans == []
+    assert looks.by(start(root / library.name)).plans == []
 
 
-def test_a_library_that_was_written_to_in_place_is_planned_again(library, scanner, start):
+def test_a_library_that_was_written_to_in_place_is_planned_again(library, looks, start):
     pid = start(library)
-    (before,) = scanner.mapped_by(pid).plans
+    (before,) = looks.by(pid).plans
     with library.open("ab") as file:
         file.write(b"\0")
-    (after,) = scanner.mapped_by(pid).plans
+    (after,) = looks.by(pid).plans
     assert is_same_inode(before.identity, after.identity)
     os.utime(library)
-    assert len(scanner.mapped_by(pid).plans) == 1
-    assert scanner.mapped_by(pid).plans == []
+    assert len(looks.by(pid).plans) == 1
+    assert looks.by(pid).plans == []
 
 
-def test_what_cannot_be_probed_is_remembered_while_it_is_mapped(scanner, start, tmp_path):
-    namesake = tmp_path / "libssl3.so"
-    shutil.copy(system_file("libc.so.6"), namesake)
-    process = start(namesake)
-    (plan,) = scanner.mapped_by(process).plans
-    assert not of(scanner.mapped_now().plans, plan.identity.inode), "known"
+def test_one_that_is_no_library_any_more_is_told_once(library, looks, start):
+    pid = start(library)
+    looks.by(pid)
+    library.write_bytes(Path(system_file("libc.so.6")).read_bytes())
+    (plan,) = looks.by(pid).plans
+    assert plan.libraries == ()
+    assert looks.by(pid).plans == []
+
+
+def test_what_cannot_be_probed_is_remembered_while_it_is_mapped(looks, start, tmp_path, monkeypatch):
+    program = tmp_path / "program.so"
+    shutil.copy(system_file("libc.so.6"), program)
+    looked_at = []
+    examine = looks.scanner._locator.examine
+    monkeypatch.setattr(
+        looks.scanner._locator,
+        "examine",
+        lambda files: examine([looked_at.append(file.shown) or file for file in files]),
+    )
+
+    process = start(program)
+    looks.now()
+    looks.now()
+    assert looked_at.count(str(program)) == 1, "known"
     os.kill(process, signal.SIGKILL)
     os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
-    scanner.mapped_now()
-    assert len(scanner.mapped_by(start(namesake)).plans) == 1, "forgotten"
+    looks.now()
+    looks.by(start(program))
+    assert looked_at.count(str(program)) == 2, "forgotten"

@@ -18,7 +18,6 @@ def plan(
     path: str,
     *sites: ProbeSite,
     release: str = "3.0.3",
-    build_id: str = "",
     refusals: tuple[Refusal, ...] = (),
 ) -> LibraryPlan:
     return LibraryPlan(
@@ -26,7 +25,6 @@ def plan(
         identity=IDENTITY,
         library="openssl",
         release=release,
-        build_id=build_id,
         sites=sites,
         refusals=refusals,
     )
@@ -35,9 +33,6 @@ def plan(
 PAIR = plan("/usr/lib/libssl.so.3", site("ssl_read_internal", SiteKind.PAIR), site("f", SiteKind.ENTRY))
 CLASSIC = plan("/opt/libssl.so.3", site("SSL_read", SiteKind.CLASSIC, "a jump leads back"))
 BROKEN = plan("/opt/libssl.so.1", release="", refusals=(Refusal("openssl", "not an ELF file"),))
-NSS = plan(
-    "/usr/lib/libssl3.so", release="", build_id="c0ffee", refusals=(Refusal("SSL_read", "not in this file"),)
-)
 
 
 @pytest.fixture
@@ -69,12 +64,6 @@ def test_a_file_that_cannot_be_probed_is_a_warning_with_its_reason(
     assert outcome.status is Status.WARN
     assert outcome.summary == "1 can be probed, 1 cannot"
     assert "not an ELF file" in outcome.detail
-
-
-def test_another_library_of_a_similar_name_is_passed_over(judge: Callable[..., Outcome]) -> None:
-    outcome = judge(PAIR, NSS)
-    assert outcome.status is Status.OK
-    assert "libssl3" not in outcome.detail
 
 
 def test_none_at_all(judge: Callable[..., Outcome]) -> None:

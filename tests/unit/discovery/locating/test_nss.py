@@ -7,8 +7,8 @@ import pytest
 
 from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.libraries import LibraryLocator
+from otel_qtap.discovery.library_names import LibraryNames
 from otel_qtap.discovery.locating.nss import locate
-from otel_qtap.discovery.mappings import LibraryFiles
 from otel_qtap.discovery.recognition import recognise
 from otel_qtap.discovery.relocations import relative_pointers
 from otel_qtap.discovery.sites import probe_site
@@ -39,9 +39,7 @@ def test_all_functions_of_the_real_library_are_found_and_have_cheap_sites():
 
 def test_its_file_is_not_taken_for_openssl():
     path = library_file("nss")
-    named = LibraryFiles(LIBRARIES).library(path)
-    assert named is not None
-    assert named.name == "nss"
+    assert LibraryNames(LIBRARIES).library(path) == "nss"
     assert LibraryLocator(None).locate(path).library == "nss"
 
 

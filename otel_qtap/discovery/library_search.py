@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search for one library in one open file: remembered, or made in a process of its own."""
+
+from typing import NamedTuple
+
+from otel_qtap.discovery.analysis_process import AnalysisApart, Confine
+from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
+from otel_qtap.discovery.plan_cache import PlanCache
+from otel_qtap.probes.spec import UNKNOWN_LAYOUT, TlsLibrary
+
+
+class SearchOptions(NamedTuple):
+    """How libraries are searched for."""
+
+    cache: PlanCache | None = None
+    force_classic: bool = False
+    """Public functions at their first bytes, as other tracers probe them."""
+    confine: Confine | None = None
+    """Takes the privileges of the processes that analyse."""
+
+
+class LibrarySearch:
+    """Begins at once. The file must stay open until the ``result`` is there."""
+
+    def __init__(self, options: SearchOptions, path: str, elf: ElfFile, library: TlsLibrary) -> None:
+        self._options, self._path, self._elf, self._library = options, path, elf, library
+        self._analysis: AnalysisApart | None = None
+        self._found: Analysis | None = None
+        try:
+            self._found = options.cache.get(elf, library) if options.cache else None
+            if self._found is None:
+                self._analysis = AnalysisApart(
+                    elf, library, force_classic=options.force_classic, confine=options.confine
+                )
+        except ElfError as error:
+            self._found = self._refused(error)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the result is waited for."""
+        return self._analysis is not None
+
+    def result(self) -> LibraryPlan:
+        """The plan; never raises for what is in the file, refuses instead."""
+        build_id = release = ""
+        try:
+            found = self._found or self._finished()
+            build_id, release = self._elf.build_id, self._elf.release
+        except ElfError as error:
+            found = self._refused(error)
+        return LibraryPlan(
+            path=self._path,
+            identity=self._elf.identity,
+            library=self._library.name,
+            build_id=build_id,
+            release=release,
+            sites=found.sites,
+            layout=found.layout,
+            refusals=found.refusals,
+        )
+
+    def _finished(self) -> Analysis:
+        assert self._analysis is not None
+        analysis, self._analysis = self._analysis, None
+        found = analysis.result()
+        if self._options.cache:
+            self._options.cache.put(self._elf, self._library, found)
+        return found
+
+    def _refused(self, error: ElfError) -> Analysis:
+        return Analysis((), UNKNOWN_LAYOUT, (Refusal(self._library.name, str(error)),))
