@@ -33,6 +33,10 @@ _FULL_NAME = {
 }
 
 
+_DECODED_AT_ONCE = 64
+"""Bytes, a few instructions."""
+
+
 class Flow(Enum):
     """Where control goes after an instruction."""
 
@@ -64,6 +68,7 @@ class Instruction(NamedTuple):
     text: str
     flow: Flow
     target: int | None
+    reads: frozenset[str]
     writes: frozenset[str]
     operands: tuple[Operand, ...]
     widths: tuple[int, ...]
@@ -98,6 +103,10 @@ def _operand(raw: Any, operand: Any) -> Operand:
     return ""
 
 
+def _full_registers(raw: Any, registers: list[int]) -> frozenset[str]:
+    return frozenset(full_register(str(raw.reg_name(register))) for register in registers)
+
+
 def _flow(raw: Any) -> Flow:
     if raw.group(CS_GRP_CALL):
         return Flow.CALL
@@ -113,6 +122,7 @@ def decode(code: bytes, address: int) -> Iterator[Instruction]:
     for raw in _DECODER.disasm(code, address):
         flow = _flow(raw)
         operands = tuple(_operand(raw, operand) for operand in raw.operands)
+        read, written = raw.regs_access()
         direct = flow in (Flow.CALL, Flow.JUMP, Flow.BRANCH) and operands and isinstance(operands[0], int)
         yield Instruction(
             raw.address,
@@ -121,10 +131,28 @@ def decode(code: bytes, address: int) -> Iterator[Instruction]:
             f"{raw.mnemonic} {raw.op_str}".rstrip(),
             flow,
             int(raw.operands[0].imm) if direct else None,
-            frozenset(full_register(str(raw.reg_name(register))) for register in raw.regs_access()[1]),
+            _full_registers(raw, read),
+            _full_registers(raw, written),
             operands,
             tuple(int(operand.size) for operand in raw.operands),
         )
+
+
+class Listing:
+    """The instructions of a piece of code, each decoded when it is asked for."""
+
+    def __init__(self, code: bytes, start: int) -> None:
+        self._code = code
+        self._start = start
+        self._known: dict[int, Instruction] = {}
+
+    def at(self, address: int) -> Instruction | None:
+        """The instruction at an address; None outside of the code, and where the bytes make no sense."""
+        offset = address - self._start
+        if address not in self._known and 0 <= offset < len(self._code):
+            for one in decode(self._code[offset : offset + _DECODED_AT_ONCE], address):
+                self._known.setdefault(one.address, one)
+        return self._known.get(address)
 
 
 def transfer_targets(code: bytes, address: int) -> tuple[frozenset[int], frozenset[int]]:

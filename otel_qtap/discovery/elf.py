@@ -16,8 +16,10 @@ from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from otel_qtap.discovery.inodes import identify_open
+from otel_qtap.discovery.unwind import NO_UNWIND_TABLE, UnwindTable
 from otel_qtap.errors import CaptureError
 
+_ET_EXEC = 2
 _EM_X86_64 = 62
 _PT_LOAD, _PT_NOTE, _PT_GNU_EH_FRAME = 1, 4, 0x6474E550
 _PF_X, _PF_W = 1, 2
@@ -150,7 +152,7 @@ class ElfFile:
             raise
         self._dynamic: _Symbols | None = None
         self._static: _Symbols | None = None
-        self._unwind: tuple[int, array[int], array[int]] | None = None
+        self._unwind: UnwindTable | None = None
         self._starts: list[int] | None = None
 
     def __enter__(self) -> Self:
@@ -183,7 +185,8 @@ class ElfFile:
             raise ElfError("not an ELF file")
         if head[4] != 2 or head[5] != 1:
             raise ElfError("not a 64-bit little-endian ELF file")
-        machine, _, _, phoff, shoff = struct.unpack_from("<HIQQQ", head, 18)
+        kind, machine, _, _, phoff, shoff = struct.unpack_from("<HHIQQQ", head, 16)
+        self.has_fixed_addresses = kind == _ET_EXEC
         if machine != _EM_X86_64:
             raise ElfError(f"built for machine {machine}; only x86-64 (62) is supported")
         phentsize, phnum, shentsize, shnum = struct.unpack_from("<HHHH", head, 54)
@@ -278,6 +281,33 @@ class ElfFile:
         segment = self._code_segment(start)
         return self.read(self.file_offset(start), min(end, segment.address + segment.size) - start)
 
+    def code_parts(self) -> list[tuple[int, Extent]]:
+        """Executable parts of the file, each with its virtual address."""
+        return [
+            (segment.address, Extent(segment.offset, min(segment.size, self.identity.size - segment.offset)))
+            for segment in self._segments
+            if segment.kind == _PT_LOAD and segment.flags & _PF_X and segment.offset < self.identity.size
+        ]
+
+    def code_around(self, address: int, span: int) -> tuple[int, int]:
+        """Start and end of the code that is no farther than ``span`` bytes from an address in it."""
+        segment = self._code_segment(address)
+        return max(address - span, segment.address), min(address + span, segment.address + segment.size)
+
+    def address_of(self, offset: int) -> int | None:
+        """The virtual address of what is at this file offset; None when it is not mapped."""
+        for segment in self._segments:
+            if segment.kind == _PT_LOAD and 0 <= offset - segment.offset < segment.size:
+                return offset - segment.offset + segment.address
+        return None
+
+    def read_at(self, address: int, size: int) -> bytes:
+        """``size`` bytes that the file has for this virtual address."""
+        for segment in self._segments:
+            if segment.kind == _PT_LOAD and 0 <= address - segment.address <= segment.size - size:
+                return self.read(address - segment.address + segment.offset, size)
+        raise ElfError(f"address {address:#x} is not in the file")
+
     def _code_segment(self, address: int) -> _Segment:
         for segment in self._segments:
             inside = address - segment.address
@@ -329,7 +359,7 @@ class ElfFile:
         Its end is that of its unwind entry, else the next known start: the range may then hold
         more than the function, and less only where it is cut at MAX_FUNCTION.
         """
-        size = self._unwind_size(start)
+        size = self.unwind().size_of(start)
         if not size:
             if self._starts is None:
                 self._starts = self._dynamic_symbols().addresses()
@@ -337,36 +367,16 @@ class ElfFile:
             size = self._starts[at] - start if at < len(self._starts) else MAX_FUNCTION
         return Function(name, start, start + min(size, MAX_FUNCTION))
 
-    def _unwind_size(self, start: int) -> int:
-        """Size of the function by .eh_frame (LSB core specification, 10.6); 0 when it has no entry."""
+    def unwind(self) -> UnwindTable:
+        """Which functions .eh_frame lists; empty when the file has no table of them."""
         if self._unwind is None:
-            self._unwind = self._read_unwind_table()
-        base, starts, entries = self._unwind
-        at = bisect_right(starts, start - base) - 1
-        if at < 0 or starts[at] != start - base:
-            return 0
-        entry = base + entries[at]
-        for segment in self._segments:
-            if segment.kind == _PT_LOAD and 0 <= entry - segment.address < segment.size - 16:
-                raw = self.read(entry - segment.address + segment.offset, 16)
-                length, _, begin, size = struct.unpack("<IIiI", raw)
-                # The initial location must repeat the start, relative to itself (DW_EH_PE_pcrel|sdata4).
-                return int(size) if length >= 12 and entry + 8 + begin == start else 0
-        return 0
-
-    def _read_unwind_table(self) -> tuple[int, "array[int]", "array[int]"]:
-        nothing = (0, array("i"), array("i"))
-        for segment in self._segments:
-            if segment.kind != _PT_GNU_EH_FRAME or segment.size < 12:
-                continue
-            head = self.read(segment.offset, 12)
-            # Version 1, count as udata4, table of sdata4 relative to the header: what linkers write.
-            if head[0] != 1 or head[2] != 0x03 or head[3] != 0x3B:
-                return nothing
-            count = min(struct.unpack_from("<I", head, 8)[0], (segment.size - 12) // 8)
-            table = array("i", self.read(segment.offset + 12, 8 * count))
-            return segment.address, table[::2], table[1::2]
-        return nothing
+            header = [segment for segment in self._segments if segment.kind == _PT_GNU_EH_FRAME][:1]
+            self._unwind = (
+                UnwindTable(header[0].address, self.read(header[0].offset, header[0].size), self.read_at)
+                if header
+                else NO_UNWIND_TABLE
+            )
+        return self._unwind
 
     def import_slots(self) -> dict[int, str]:
         """GOT slots that hold a function's address, by virtual address: which PLT stub calls what."""

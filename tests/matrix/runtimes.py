@@ -42,19 +42,6 @@ def wheels(*requirements: str) -> Mapping[str, str]:
     return {"PYTHONPATH": str(cached_build(f"wheels-{name}", fingerprint(*requirements), build))}
 
 
-def npm_binary(package: str, version: str, path: str) -> str:
-    """An executable out of a pinned npm package."""
-
-    def build(directory: Path) -> None:
-        run_build_step(
-            installed("npm"), "install", "--silent", "--no-save", "--ignore-scripts", "--no-audit",
-            "--prefix", str(directory), f"{package}@{version}", cwd=directory,
-        )  # fmt: skip
-
-    name = f"npm-{package.replace('/', '-').lstrip('@')}"
-    return str(cached_build(name, version, build) / "node_modules" / package / path)
-
-
 def python(program: str, *arguments: str) -> Sequence[str]:
     """Command line of one of the programs, by the tests' own Python."""
     return [sys.executable, str(PROGRAMS / program), *arguments]

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which locator finds the functions of which library. One line a library that symbols alone do not do for."""
 
-from otel_qtap.discovery.locating import by_symbols, gnutls, nss
+from otel_qtap.discovery.locating import boringssl, by_symbols, gnutls, nss, openssl
 from otel_qtap.discovery.locating.located import Locator
 
 _LOCATORS: dict[str, Locator] = {
+    "openssl": openssl.locate,
+    "boringssl": boringssl.locate,
     "gnutls": gnutls.locate,
     "nss": nss.locate,
 }

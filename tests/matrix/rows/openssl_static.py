@@ -6,7 +6,8 @@ from functools import partial
 
 from tests.matrix.protocols import Protocol
 from tests.matrix.row import Program, Row
-from tests.matrix.runtimes import PROGRAMS, npm_binary
+from tests.matrix.runtimes import PROGRAMS
+from tests.support.packages import npm_binary
 
 _NODES = {"18": "18.20.8", "20": "20.20.2", "22": "22.23.3", "24": "24.21.0"}
 """Releases by their lines."""

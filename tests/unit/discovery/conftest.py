@@ -2,14 +2,12 @@
 """Real libraries of several OpenSSL releases, and made-up ones of a few instructions each."""
 
 import struct
-import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.cache import cached_build, run_build_step
+from tests.support.packages import wheel
 
 CODE_ADDRESS = 0x401000
 CODE_OFFSET = 0x1000
@@ -36,28 +34,7 @@ def wheel_libssl() -> Callable[[str], Path]:
     """Path of the libssl that a wheel bundles, with its libcrypto beside it."""
 
     def fetch(name: str) -> Path:
-        version = WHEELS[name]
-
-        def build(directory: Path) -> None:
-            options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.11"]
-            for glibc in ("2_17", "2_28", "2014"):
-                options.append(f"--platform=manylinux{'' if glibc == '2014' else '_'}{glibc}_x86_64")
-            run_build_step(
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                *options,
-                "--dest=.",
-                f"{name}=={version}",
-                cwd=directory,
-            )
-            (wheel,) = directory.glob("*.whl")
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(directory, [n for n in archive.namelist() if ".libs/" in n])
-            wheel.unlink()
-
-        (path,) = cached_build(f"wheel-{name}", version, build).glob("*/libssl*")
+        (path,) = wheel(name, WHEELS[name]).glob("*.libs/libssl*")
         return path
 
     return fetch

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from otel_qtap.discovery.disassembly import Flow, Memory, decode, transfer_targets
+from otel_qtap.discovery.disassembly import Flow, Listing, Memory, decode, transfer_targets
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,17 @@ def test_memory_operands_name_base_and_displacement():
 def test_targets_behind_undecodable_bytes_are_seen():
     code = bytes.fromhex("e800000000" + "0606" + "ebf7" + "e2fe")
     assert transfer_targets(code, 0x1000) == ({0x1000, 0x1009}, {0x1005})
+
+
+def test_a_listing_decodes_from_wherever_it_is_asked():
+    listing = Listing(b"\x90" * 100 + b"\xb8\x90\x90\x90\x90\xc3", 0x1000)
+    assert listing.at(0x1064).mnemonic == "mov"
+    assert listing.at(0x1065).mnemonic == "nop"  # in the middle of that one
+    assert listing.at(0x1069).flow is Flow.RETURN
+    assert listing.at(0x106A) is listing.at(0xFFF) is None
+
+
+def test_registers_that_are_read_are_told():
+    (step,) = decode(bytes.fromhex("4801d8"), 0)  # add rax, rbx
+    assert {"rax", "rbx"} <= step.reads
+    assert "rax" in step.writes

@@ -56,6 +56,20 @@ def test_code_is_read_through_the_program_headers(make_elf, tmp_path):
             elf.file_offset(CODE_ADDRESS + 5)
 
 
+def test_addresses_and_places_in_the_file_belong_together(make_elf, tmp_path):
+    with ElfFile(write(tmp_path, make_elf({"f": b"\x90\x90\xc3"}))) as elf:
+        assert elf.code_parts() == [(CODE_ADDRESS, (CODE_OFFSET, 3))]
+        assert elf.code_around(CODE_ADDRESS + 1, 1) == (CODE_ADDRESS, CODE_ADDRESS + 2)
+        assert elf.code_around(CODE_ADDRESS + 1, 99) == (CODE_ADDRESS, CODE_ADDRESS + 3)
+        assert elf.address_of(CODE_OFFSET + 2) == CODE_ADDRESS + 2
+        assert elf.address_of(CODE_OFFSET + 3) is None
+        assert elf.read_at(CODE_ADDRESS + 1, 2) == b"\x90\xc3"
+        assert not elf.has_fixed_addresses
+        for address, size in ((CODE_ADDRESS + 2, 2), (CODE_ADDRESS - 1, 1)):
+            with pytest.raises(ElfError, match="not in the file"):
+                elf.read_at(address, size)
+
+
 def test_a_name_that_shares_its_tail_with_another_is_found(make_elf, tmp_path):
     image = make_elf({"xSSL_read": RETURN, "yyyyyyyy": b"\x90\xc3"})
     # As a linker does it: the second symbol's name points into the first one's.

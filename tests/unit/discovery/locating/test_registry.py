@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from otel_qtap.discovery.locating import by_symbols, gnutls, nss
+from otel_qtap.discovery.locating import boringssl, by_symbols, gnutls, nss, openssl
 from otel_qtap.discovery.locating.registry import locator_of
 
 
@@ -8,5 +8,7 @@ def test_symbols_do_where_nothing_else_is_registered():
 
 
 def test_libraries_whose_functions_no_symbol_names_have_their_own():
+    assert locator_of("openssl") is openssl.locate
+    assert locator_of("boringssl") is boringssl.locate
     assert locator_of("gnutls") is gnutls.locate
     assert locator_of("nss") is nss.locate
