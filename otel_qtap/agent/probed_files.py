@@ -97,6 +97,15 @@ class ProbedFiles:
         self._failing_at_start = tuple(identity for identity, _ in self._refused)
         return result
 
+    @property
+    def has_further(self) -> bool:
+        """Whether there are programs on disk that were never looked at."""
+        return self._scanner.has_further
+
+    def look_further(self) -> None:
+        """Probe the next of them, if it holds a library."""
+        self._scanner.look_further(self._attach)
+
     def follow(self) -> ScanResult:
         """Probe what processes map now, and let go of what none does."""
         result = self._scanner.mapped_now(self._attach)

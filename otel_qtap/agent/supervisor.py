@@ -284,7 +284,7 @@ class Supervisor:
             selector.register(self._session.maps["process_ring"], selectors.EVENT_READ)
             selector.register(directory, selectors.EVENT_READ)
             while True:
-                selector.select(timeout=0.05 if watcher.wants_attention or pipeline.is_due else 1.0)
+                selector.select(timeout=self._patience())
                 self._signs.supervisor_goes_round()
                 with contextlib.suppress(BlockingIOError):
                     waker.recv(4096)
@@ -305,6 +305,8 @@ class Supervisor:
                 ring.drain(
                     lambda memory, at, _size: watcher.notice(process_notice(memory, at)), _NOTICE_BYTES
                 )
+                if watcher.has_further:
+                    watcher.look_further()
                 now = time.monotonic()
                 pipeline.tend(now)
                 if self._file.has_changed(now):
@@ -316,6 +318,13 @@ class Supervisor:
                 self._tell_manager(now)
                 if pipeline.exit_code is not None:
                     return pipeline.exit_code
+
+    def _patience(self) -> float:
+        """How long to wait for something to happen, in seconds."""
+        assert self._watcher is not None
+        if self._watcher.has_further:
+            return 0.0
+        return 0.05 if self._watcher.wants_attention or self._pipeline.is_due else 1.0
 
     def _tell_manager(self, now: float) -> None:
         if self._unready and self._pipeline.runs:

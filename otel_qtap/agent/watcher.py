@@ -87,6 +87,15 @@ class Watcher:
         return bool(self._look_again or self._held)
 
     @property
+    def has_further(self) -> bool:
+        """Whether ``look_further`` has work."""
+        return self._files.has_further
+
+    def look_further(self) -> None:
+        """Look at one more program on disk that nobody has run yet."""
+        self._files.look_further()
+
+    @property
     def failing_since_start(self) -> Mapping[str, str]:
         """Library files that were there at start and still are not probed, with the reason."""
         return self._files.failing_since_start

@@ -66,6 +66,10 @@ class LibraryLocator:
             candidates = (library,) if library else _recognised(elf) or LIBRARIES
             return _first(self._options, path, elf, candidates)
 
+    def remembers(self, identity: FileIdentity) -> bool:
+        """Whether it is known what this file may hold, so that a plan costs little."""
+        return self._recognised.get(identity) is not None
+
     def examine(self, files: Iterable[LibraryFile]) -> Iterator[FilePlan]:
         """Plans for all libraries in each of these files, in their order; several are analysed at once.
 

@@ -2,6 +2,7 @@
 """Which files there are to attach to: on disk ahead of need, and mapped as code by processes."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from otel_qtap.discovery.library_names import LibraryNames
 from otel_qtap.discovery.linker import library_paths
 from otel_qtap.discovery.mappings import Mapping, code_mappings, inode_mappings, read_maps
 from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict
+from otel_qtap.discovery.programs import large_programs
 from otel_qtap.probes.registry import LIBRARIES
 
 KernelFile = tuple[int, int]
@@ -78,14 +80,27 @@ class LibraryScanner:
         self._known: InodeMap[FileVerdict | None] = InodeMap()
         """Files that were looked at, in the state that they had; None: nothing is to be told of it."""
         self._again: InodeMap[None] = InodeMap()
+        self._programs: deque[_Reached] = deque()
 
     def ahead_of_need(self, take: TakePlan) -> None:
-        """Plan the libraries that the dynamic linker would find, and the named ones."""
+        """Plan the libraries that the dynamic linker would find, the named ones, and programs that may have a
+        library linked in. Of these, what was never seen before waits for ``look_further``."""
         paths = [*self._named]
         for root in self._roots:
             paths += sorted(path for path in library_paths(root) if path in self._names)
-        found = ((path, path, identify(path)) for path in paths)
-        self._meet([(path, name, identity) for path, name, identity in found if identity], take)
+        self._meet(_identified(paths), take)
+        programs = _identified([path for root in self._roots for path in large_programs(root)])
+        self._meet([each for each in programs if self._locator.remembers(each[2])], take)
+        self._programs.extend(each for each in programs if not self._locator.remembers(each[2]))
+
+    @property
+    def has_further(self) -> bool:
+        """Whether there are programs that were never looked at."""
+        return bool(self._programs)
+
+    def look_further(self, take: TakePlan) -> None:
+        """Look at the next of them, which may take a second."""
+        self._meet([self._programs.popleft()], take)
 
     def mapped_now(self, take: TakePlan) -> ScanResult:
         """All processes, as they run now."""
@@ -202,6 +217,11 @@ class LibraryScanner:
         if known is None or identity in self._again:
             return False
         return (known[0].mtime_ns, known[0].size) == (identity.mtime_ns, identity.size)
+
+
+def _identified(paths: Iterable[str]) -> list[_Reached]:
+    found = ((path, path, identify(path)) for path in paths)
+    return [(path, name, identity) for path, name, identity in found if identity]
 
 
 def _is_probed(verdict: FileVerdict | None) -> bool:

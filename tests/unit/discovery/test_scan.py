@@ -14,6 +14,7 @@ import pytest
 from otel_qtap.discovery.inodes import is_same_inode
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import FilePlan
+from otel_qtap.discovery.programs import LEAST_BYTES
 from otel_qtap.discovery.scan import LibraryScanner, ScanResult, process_ids, shown_path
 from tests.support.overlays import mount_overlay, scratch_file_system
 
@@ -103,6 +104,30 @@ def test_libraries_on_disk_are_planned_once(system_libssl, looks):
     assert looks.ahead().plans == []
     looks.scanner.forget(plan.identity)
     assert len(looks.ahead().of(inode)) == 1
+
+
+def test_a_large_program_is_looked_at_once_nobody_waits_and_then_remembered(system_libssl, tmp_path):
+    program = tmp_path / "usr/bin/program"
+    program.parent.mkdir(parents=True)
+    shutil.copy(system_libssl, program)
+    program.chmod(0o755)
+    os.truncate(program, LEAST_BYTES)
+    inode = program.stat().st_ino
+
+    def look() -> Looks:
+        return Looks(LibraryScanner(LibraryLocator(tmp_path / "plans"), roots=(str(tmp_path),)))
+
+    first = look()
+    assert first.ahead().of(inode) == []
+    assert first.scanner.has_further
+    later: list[FilePlan] = []
+    first.scanner.look_further(later.append)
+    assert [plan.identity.inode for plan in later if plan.usable] == [inode]
+    assert not first.scanner.has_further
+
+    again = look()
+    assert len(again.ahead().of(inode)) == 1
+    assert not again.scanner.has_further
 
 
 def test_a_running_process_is_found_with_its_library(library, looks, start):
