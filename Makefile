@@ -16,6 +16,8 @@ RUN_PACKAGES := python3-bpfcc curl openssl
 # What the tests observe and build: servers, a language runtime, a compiler with OpenSSL's headers.
 TEST_PACKAGES := $(RUN_PACKAGES) nginx-light ruby gcc libc6-dev libssl-dev \
 	libgnutls28-dev libmbedtls-dev libnss3-dev libnss3-tools libwolfssl-dev \
+	lighttpd lighttpd-mod-gnutls lighttpd-mod-mbedtls lighttpd-mod-nss lighttpd-mod-wolfssl \
+	aria2 git gnutls-bin libcurl3-gnutls libcurl3-nss wget \
 	podman buildah runc debootstrap containerd chromium chromium-driver systemd
 # What boots other kernels.
 KERNEL_PACKAGES := qemu-system-x86 debootstrap cpio

@@ -38,7 +38,8 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 		if ((u32)buffer != QTAP_CONTENT_APPLICATION_DATA)
 			return 0;
 		buffer = arg3;
-	} else if (shape == QTAP_SHAPE_NSS_READ && (u32)arg4 & QTAP_PR_MSG_PEEK) {
+	} else if (shape == QTAP_SHAPE_NSS && QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_READ &&
+		   (u32)arg4 & QTAP_PR_MSG_PEEK) {
 		return 0;
 	}
 	thread = qtap_this_thread(pid_tgid);
@@ -86,12 +87,12 @@ QTAP_INLINE void qtap_leave_failed(struct qtap_thread *thread, struct qtap_call 
 		key.tgid = bpf_get_current_pid_tgid() >> 32;
 		unsent_buffers.update(&key, &call->buffer);
 	}
-	if (!call->handshake)
+	if (!call->handshake &&
+	    (QTAP_COOKIE_SHAPE(cookie) != QTAP_SHAPE_NSS || QTAP_COOKIE_HOOK(cookie) != QTAP_HOOK_HANDSHAKE))
 		return;
-	// The handshake may have ended well all the same: a read then finds nothing to be read yet.
+	// The handshake may have ended well all the same: a read then finds nothing to be read yet. Or it has only
+	// begun: too early to look for the hello of the socket.
 	state = qtap_find_or_begin(thread, call->handle, cookie);
-	if (state && call->first_io)
-		state = qtap_bind(state, call, cookie);
 	if (state && !qtap_is_used(state))
 		state->handshake = QTAP_HANDSHAKE_BEGUN;
 }

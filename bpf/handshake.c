@@ -209,6 +209,8 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_SERVER : QTAP_CLIENT;
 		if (hello)
 			fresh = *hello;
+		else // received in pieces, or not looked at
+			hellos.update(&socket, &fresh);
 		if (!qtap_same_random(random, qtap_retry_random))
 			qtap_remember_random(transfer, random, tgid);
 		qtap_submit_handshake(transfer, &fresh, tgid);

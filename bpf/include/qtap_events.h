@@ -145,7 +145,7 @@ enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2, Q
 enum qtap_shape {
 	QTAP_SHAPE_PLAIN = 0,
 	QTAP_SHAPE_GNUTLS_RECEIVE = 1, // (object, type of record, buffer, length, ...)
-	QTAP_SHAPE_NSS_READ = 2,       // (object, buffer, length, flags)
+	QTAP_SHAPE_NSS = 2,            // (object, buffer, length, flags); handshakes go on elsewhere
 	QTAP_SHAPE_IOVEC = 3,          // (object, array of buffers, their number, bytes to leave out, ...)
 	QTAP_SHAPE_GNUTLS_SEND = 4,    // without a buffer it goes on with an earlier call's
 };

@@ -8,15 +8,18 @@ that speak TLS alone, are local functions: ``discovery.locating.nss`` finds them
 
 from otel_qtap.probes.spec import Count, DataPath, Hook, ProbeFunction, Shape, Signs, TlsLibrary
 
-RECEIVE = ProbeFunction(
-    symbol="ssl_SecureRecv", hook=Hook.READ, shape=Shape.NSS_READ, nargs=4, needs_return=True
-)
+RECEIVE = ProbeFunction(symbol="ssl_SecureRecv", hook=Hook.READ, shape=Shape.NSS, nargs=4, needs_return=True)
 SEND = ProbeFunction(symbol="ssl_SecureSend", hook=Hook.WRITE, nargs=3, needs_return=True)
 CLOSE = ProbeFunction(symbol="ssl_SecureClose", hook=Hook.FREE, nargs=1, needs_return=False)
 HANDSHAKE = ProbeFunction(
-    symbol="ssl_Do1stHandshake", hook=Hook.HANDSHAKE, count=Count.NONE, nargs=1, needs_return=True
+    symbol="ssl_Do1stHandshake",
+    hook=Hook.HANDSHAKE,
+    count=Count.NONE,
+    shape=Shape.NSS,
+    nargs=1,
+    needs_return=True,
 )
-"""Goes on with the handshake; called by ``SSL_ForceHandshake``, and by reads and writes before it is over."""
+"""Begins the handshake. Reads and writes go on by it until that is over, ``SSL_ForceHandshake`` does not."""
 
 LIBRARY = TlsLibrary(
     name="nss",

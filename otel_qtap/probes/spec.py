@@ -50,8 +50,8 @@ class Shape(IntEnum):
     """The TLS object, a buffer and its length come first."""
     GNUTLS_RECEIVE = 1
     """The buffer comes third, after the type of record that is wanted."""
-    NSS_READ = 2
-    """Flags come fourth, which may say that the call is a peek."""
+    NSS = 2
+    """A read has flags fourth, which may say that it is a peek. A handshake may end well elsewhere."""
     IOVEC = 3
     """The second argument is an array of buffers, the fourth how many bytes of them are left out."""
     GNUTLS_SEND = 4

@@ -28,6 +28,7 @@ from otel_qtap.capture.session import KernelSession
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import LibraryPlan
 from otel_qtap.errors import CaptureError
+from otel_qtap.probes.registry import LIBRARIES
 
 pytestmark = pytest.mark.bpf
 
@@ -182,3 +183,15 @@ def test_perf_events_that_are_refused_name_their_capability(
 
     with pytest.raises(CaptureError, match=r"EACCES\); perf events may need CAP_SYS_ADMIN"):
         Probes(session, plan.path, sites_of(plan))
+
+
+def test_kernels_that_tell_no_sites_apart_are_refused_what_is_not_openssl() -> None:
+    nothing = KernelSession(
+        programs={}, maps={}, attach="perf", data_ring_bytes=0, control_ring_bytes=0, process_ring_bytes=0
+    )
+    gnutls = next(library for library in LIBRARIES if library.name == "gnutls")
+    (probe,) = gnutls.data_paths[1].public
+    site = Site(4096, probe.cookie(gnutls.library_id), True)
+
+    with pytest.raises(CaptureError, match=r"kernels below 5\.15 tell no probe sites apart: OpenSSL only"):
+        Probes(nothing, str(LIBSSL), [site])
