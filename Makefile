@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 # BCC compiles and loads the BPF programs. It comes from the distribution: no package index has it.
 RUN_PACKAGES := python3-bpfcc curl openssl
 # What the tests observe and build: servers, a language runtime, a compiler with OpenSSL's headers.
-TEST_PACKAGES := $(RUN_PACKAGES) nginx-light ruby gcc libc6-dev libssl-dev \
+TEST_PACKAGES := $(RUN_PACKAGES) nginx-light gnutls-bin ruby gcc libc6-dev libssl-dev \
 	libgnutls28-dev libmbedtls-dev libnss3-dev libnss3-tools libwolfssl-dev \
 	lighttpd lighttpd-mod-gnutls lighttpd-mod-mbedtls lighttpd-mod-nss lighttpd-mod-wolfssl \
 	aria2 git gnutls-bin libcurl3-gnutls libcurl3-nss wget \

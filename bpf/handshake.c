@@ -5,11 +5,16 @@
 #define QTAP_CLIENT_HELLO 1       // RFC 8446 4
 #define QTAP_SERVER_HELLO 2
 #define QTAP_CERTIFICATE 11
+#define QTAP_SERVER_KEY_EXCHANGE 12
+#define QTAP_CONTINUATION 256 // no message begins here: more of one that began before
 
 #define QTAP_RECORD_HEADER 5
 #define QTAP_HELLO_RANDOM 6 // in a hello: after the message's type and length, and the version
 #define QTAP_SMALLEST_HELLO 38
 #define QTAP_MAX_HANDSHAKE 4096 // as much of one send or receive is kept
+#define QTAP_MAX_FLIGHT 16384	// no longer is a flight followed that comes in pieces
+#define QTAP_MAX_RECORDS 6	// of one send or receive
+#define QTAP_MAX_BUFFERS 4	// of one send
 
 // The fixed random of a HelloRetryRequest, its bytes 8 to 23 (RFC 8446 4.1.3): that is no ServerHello yet.
 static const u8 qtap_retry_random[QTAP_RANDOM_BYTES] = {0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
@@ -21,8 +26,11 @@ struct qtap_transfer {
 	u64 size;
 	u64 io;
 	u64 socket;
+	u64 vector; // where there are several buffers, their array, and how much is in those behind the first
+	u64 more;
 	u32 direction;
-	u32 message; // offset of the handshake message: behind a record's header, or 0 where that was read before
+	u32 message;  // offset of the handshake message: behind a record's header, or 0 where that was read before
+	u32 position; // bytes of the same flight that were received before
 };
 
 // The process sent or received a ClientHello (`hellos` 1) or a ServerHello. A notice to the supervisor, once for each
@@ -46,31 +54,109 @@ QTAP_INLINE void qtap_speaks_tls(u32 tgid, u32 hellos, u32 relayed)
 	qtap_submit_process_event(QTAP_PROCESS_SPEAKS_TLS, NULL);
 }
 
+// The kind of handshake message that starts here, of those that are kept; 0 for anything else.
+QTAP_INLINE u32 qtap_message_kind(const u8 *message)
+{
+	u32 kind = message[0];
+
+	if (kind == QTAP_CERTIFICATE || kind == QTAP_SERVER_KEY_EXCHANGE)
+		return kind;
+	if ((kind == QTAP_CLIENT_HELLO || kind == QTAP_SERVER_HELLO) && !message[1] && message[4] == 3 && message[5] <= 4)
+		return kind;
+	return 0;
+}
+
+QTAP_INLINE int qtap_is_handshake_record(const u8 *header)
+{
+	return header[0] == QTAP_CONTENT_HANDSHAKE && header[1] == 3 && header[2] <= 4;
+}
+
+// How many bytes of the handshake record that a transfer breaks off in are still to come. `at`: where a record begins.
+QTAP_INLINE u32 qtap_bytes_to_come(struct qtap_transfer *transfer, u32 at)
+{
+	u8 header[QTAP_RECORD_HEADER] = {};
+	int record;
+
+	for (record = 0; record < QTAP_MAX_RECORDS; record++) {
+		if (at >= transfer->size)
+			return at - transfer->size;
+		if (at + QTAP_RECORD_HEADER > transfer->size ||
+		    bpf_probe_read_user(header, sizeof(header), (void *)(transfer->buffer + at)) ||
+		    !qtap_is_handshake_record(header))
+			return 0;
+		at += QTAP_RECORD_HEADER + ((u32)header[3] << 8 | header[4]);
+	}
+	return 0;
+}
+
+// What is received next continues a flight: `left` bytes of a record, after `position` bytes that were kept.
+QTAP_INLINE void qtap_expect(struct qtap_transfer *transfer, u32 left, u32 position)
+{
+	u64 socket = transfer->socket;
+	struct qtap_flight flight = {};
+
+	if (!left || position > QTAP_MAX_FLIGHT) {
+		flights.delete(&socket);
+		return;
+	}
+	flight.left = left;
+	flight.position = position;
+	flight.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
+	flight.remote_port = qtap_read(u16, socket + OFF_SOCK_DPORT);
+	flights.update(&socket, &flight);
+}
+
+// A record's header that is received by itself.
+QTAP_INLINE void qtap_look_at_header(struct qtap_transfer *transfer)
+{
+	u8 header[QTAP_RECORD_HEADER] = {};
+
+	if (transfer->direction == QTAP_INGRESS &&
+	    !bpf_probe_read_user(header, sizeof(header), (void *)transfer->buffer) && qtap_is_handshake_record(header))
+		qtap_expect(transfer, (u32)header[3] << 8 | header[4], 0);
+}
+
+// What is received belongs to a record whose header was received before.
+QTAP_INLINE u32 qtap_continue_flight(struct qtap_transfer *transfer, const u8 *head)
+{
+	u64 socket = transfer->socket;
+	struct qtap_flight *flight = flights.lookup(&socket);
+	u32 left, position, kind = QTAP_CONTINUATION;
+
+	if (!flight || flight->local_port != qtap_read(u16, socket + OFF_SOCK_NUM) ||
+	    flight->remote_port != qtap_read(u16, socket + OFF_SOCK_DPORT))
+		return 0;
+	left = flight->left;
+	position = flight->position;
+	transfer->message = 0;
+	transfer->position = position;
+	if (!position)
+		kind = qtap_message_kind(head);
+	if (!kind || left > transfer->size)
+		left = kind ? left - transfer->size : 0;
+	else
+		left = qtap_bytes_to_come(transfer, left);
+	qtap_expect(transfer, left, position + transfer->size);
+	return kind;
+}
+
 // The kind of handshake message that a transfer begins with, 0 for anything else. Libraries that read a record's
 // header by itself, then its body, are met at the body.
 QTAP_INLINE u32 qtap_handshake_message(struct qtap_transfer *transfer)
 {
 	u8 head[12] = {};
-	u32 kind, length;
+	u32 kind;
 
-	if (transfer->size < QTAP_SMALLEST_HELLO || bpf_probe_read_user(head, sizeof(head), (void *)transfer->buffer))
+	if (transfer->size >= QTAP_SMALLEST_HELLO &&
+	    bpf_probe_read_user(head, sizeof(head), (void *)transfer->buffer))
 		return 0;
-	if (head[0] == QTAP_CONTENT_HANDSHAKE && head[1] == 3 && head[2] <= 4) {
-		kind = head[5];
-		transfer->message = QTAP_RECORD_HEADER;
-		if (kind == QTAP_CERTIFICATE || (head[9] == 3 && head[10] <= 4))
-			return kind;
-		return 0;
-	}
-	kind = head[0];
-	length = (u32)head[1] << 16 | (u32)head[2] << 8 | head[3];
-	transfer->message = 0;
-	if (transfer->direction != QTAP_INGRESS || length + 4 > transfer->size)
-		return 0;
-	if (kind == QTAP_CERTIFICATE || ((kind == QTAP_CLIENT_HELLO || kind == QTAP_SERVER_HELLO) && head[4] == 3 &&
-					 head[5] <= 4 && length + 4 == transfer->size))
-		return kind;
-	return 0;
+	if (!qtap_is_handshake_record(head)) // or too little to be any
+		return transfer->direction == QTAP_INGRESS ? qtap_continue_flight(transfer, head) : 0;
+	transfer->message = QTAP_RECORD_HEADER;
+	kind = qtap_message_kind(head + QTAP_RECORD_HEADER);
+	if (kind && transfer->direction == QTAP_INGRESS)
+		qtap_expect(transfer, qtap_bytes_to_come(transfer, 0), transfer->size);
+	return kind;
 }
 
 QTAP_INLINE void *qtap_reserve_handshake_512(void) { return control_ring.ringbuf_reserve(QTAP_RESERVATION(512)); }
@@ -88,7 +174,7 @@ QTAP_INLINE void *qtap_reserve_handshake_4096(void) { return control_ring.ringbu
 			_event->direction = transfer->direction;                                       \
 			_event->timestamp_ns = bpf_ktime_get_boot_ns();                                \
 			_event->started_ns = _event->timestamp_ns;                                     \
-			_event->position = 0;                                                          \
+			_event->position = transfer->position;                                         \
 			_event->size = transfer->size;                                                 \
 			_event->captured = _length;                                                    \
 			_event->connection = *connection;                                              \
@@ -171,22 +257,47 @@ QTAP_INLINE void qtap_remember_random(struct qtap_transfer *transfer, const u8 *
 	sockets_by_random.update(&key, &place);
 }
 
+// A server that sends each message of its flight from a buffer of its own: those behind the hello.
+QTAP_INLINE void qtap_submit_buffers(struct qtap_transfer *transfer, struct qtap_hello *hello, u32 tgid)
+{
+	u64 piece[2] = {};
+	u8 head[12] = {};
+	int number;
+
+	for (number = 1; number < QTAP_MAX_BUFFERS && transfer->more; number++) {
+		if (bpf_probe_read_user(piece, sizeof(piece), (void *)(transfer->vector + number * sizeof(piece))) ||
+		    bpf_probe_read_user(head, sizeof(head), (void *)piece[0]))
+			return;
+		transfer->buffer = piece[0];
+		transfer->size = piece[1] < transfer->more ? piece[1] : transfer->more;
+		transfer->more -= transfer->size;
+		if (!qtap_is_handshake_record(head) || !qtap_message_kind(head + QTAP_RECORD_HEADER))
+			return;
+		qtap_submit_handshake(transfer, hello, tgid);
+	}
+}
+
 // A send or receive early in the life of a TCP connection.
 QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32, kind = qtap_handshake_message(transfer);
+	u32 tgid = bpf_get_current_pid_tgid() >> 32, kind;
 	struct qtap_hello *hello, fresh = {};
 	u8 random[QTAP_RANDOM_BYTES] = {};
 	u64 socket = transfer->socket;
 
+	if (transfer->size == QTAP_RECORD_HEADER) {
+		qtap_look_at_header(transfer);
+		return;
+	}
+	kind = qtap_handshake_message(transfer);
 	if (!kind)
 		return;
 	if (qtap_is_excluded(tgid)) { // that it speaks TLS may be known, what it says may not
-		if (kind != QTAP_CERTIFICATE)
+		if (kind <= QTAP_SERVER_HELLO)
 			qtap_speaks_tls(tgid, kind == QTAP_CLIENT_HELLO, 0);
 		return;
 	}
-	if (kind == QTAP_CERTIFICATE) {
+	if (kind > QTAP_SERVER_HELLO) {
 		hello = hellos.lookup(&socket);
 		if (hello)
 			qtap_submit_handshake(transfer, hello, tgid);
@@ -214,6 +325,8 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 		if (!qtap_same_random(random, qtap_retry_random))
 			qtap_remember_random(transfer, random, tgid);
 		qtap_submit_handshake(transfer, &fresh, tgid);
+		if (transfer->more)
+			qtap_submit_buffers(transfer, &fresh, tgid);
 	} else {
 		return;
 	}
@@ -257,5 +370,7 @@ QTAP_INLINE int qtap_find_buffer(struct qtap_transfer *transfer, u64 number, u64
 		return 0;
 	transfer->buffer = piece[0];
 	transfer->size = size < piece[1] ? size : piece[1];
+	transfer->vector = argument;
+	transfer->more = size - transfer->size;
 	return 1;
 }

@@ -28,4 +28,5 @@
 #define QTAP_WAKE_BYTES (4 << 20) // a power of two
 #define QTAP_VERDICT_NS 50000000 // how long a thread takes the verdict on its process for granted
 #define QTAP_CONVERSATION_BYTES 24576 // a TCP connection that carried so much had more than a handshake
+#define QTAP_MAX_FLIGHTS 4096 // of handshake records, that are received in part
 #define QTAP_HANDSHAKE_SPAN 16384 // a hello comes within as many bytes of a TCP connection, or not at all

@@ -149,6 +149,16 @@ struct qtap_hello {
 };
 BPF_TABLE("lru_hash", u64, struct qtap_hello, hellos, QTAP_MAX_CONNECTIONS);
 
+// A flight of handshake records that a socket has received in part. Key: struct sock *; LRU, and the ports tell whether
+// it is still the same connection. Written and removed when something is received.
+struct qtap_flight {
+	u32 left;     // bytes of a record that are to come
+	u32 position; // bytes of the flight that were kept; 0: a record's header was received, and nothing else yet
+	u16 local_port;
+	u16 remote_port; // in network order
+};
+BPF_TABLE("lru_hash", u64, struct qtap_flight, flights, QTAP_MAX_FLIGHTS);
+
 // Which socket of a process a hello went through, by its random. Written when a hello is sent or received; LRU.
 // `ambiguous`: it went through several sockets, as in a relay.
 struct qtap_random_key {

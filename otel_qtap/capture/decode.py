@@ -83,7 +83,8 @@ class Decoder:
                 self.malformed += 1
                 return
             start = offset + DATA_OFFSET
-            self._handshake(facts, timestamp, _DIRECTIONS[second], record[start : start + captured].tobytes())
+            flight = record[start : start + captured].tobytes()
+            self._handshake(facts, timestamp, _DIRECTIONS[second], flight, position)
             return
         self._decode_control(facts, CONNECTION_HEADER.unpack_from(record, offset))
 
@@ -109,7 +110,9 @@ class Decoder:
         else:
             self.malformed += 1
 
-    def _handshake(self, facts: bytes, timestamp_ns: int, direction: Direction, data: bytes) -> None:
+    def _handshake(
+        self, facts: bytes, timestamp_ns: int, direction: Direction, data: bytes, position: int
+    ) -> None:
         (
             start_ns, _, _, tgid, user_id, local, remote, local_port, remote_port,
             family, _, role, _, _, _, client_random, command,
@@ -126,6 +129,7 @@ class Decoder:
                 data,
                 text(command),
                 user_id,
+                position,
             )
         )
 

@@ -18,7 +18,8 @@ from otel_qtap.model.events import ConnectionObserved, HandshakeCaptured
 from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, ProcessId, Role
 
-_MOST_PIECES: Final = 8
+_MOST_PIECES: Final = 12
+_MOST_BYTES: Final = 32 * 1024
 _MOST_CLAIMS: Final = 8
 _MOST_OF_RANDOM: Final = 8
 _OVERHEAD_BYTES: Final = 1024
@@ -43,7 +44,13 @@ class _Handshake:
 
     def add(self, event: HandshakeCaptured) -> None:
         by_client = (event.direction is Direction.EGRESS) is (event.role is Role.CLIENT)
-        (self.from_client if by_client else self.from_server).append(event.data)
+        pieces = self.from_client if by_client else self.from_server
+        if not event.position:
+            pieces.append(event.data)
+        elif pieces and len(pieces[-1]) == event.position:
+            pieces[-1] += event.data
+        else:  # what it goes on with is not there, or was cut off
+            return
         self.size += len(event.data)
         self.last_ns = event.timestamp_ns
         self._facts = None
@@ -92,10 +99,12 @@ class HandshakeTable:
         handshake = self._by_place.get((event.process, event.local, event.remote))
         if handshake is None or not _continues(handshake.first, event):
             handshake = self._begin(event)
-        if len(handshake.from_client) + len(handshake.from_server) >= _MOST_PIECES:
+        pieces = len(handshake.from_client) + len(handshake.from_server)
+        if pieces >= _MOST_PIECES or handshake.size > _MOST_BYTES:
             return None
+        self._bytes -= handshake.size
         handshake.add(event)
-        self._bytes += len(event.data)
+        self._bytes += handshake.size
         while self._bytes > self._max_bytes:
             self._forget(next(iter(self._handshakes.values())))
         return Renewal(tuple(handshake.connections), handshake.facts()) if handshake.connections else None

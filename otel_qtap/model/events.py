@@ -74,6 +74,8 @@ class HandshakeCaptured:
     data: bytes
     command: str
     user_id: int
+    position: int = 0
+    """Bytes of the same flight that came in the receives before; ``data`` goes on where they ended."""
 
 
 @dataclass(slots=True)

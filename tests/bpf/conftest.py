@@ -102,6 +102,13 @@ def multi_tap() -> Iterator[Tap]:
         yield tap
 
 
+@pytest.fixture(scope="module")
+def shared_tap() -> Iterator[Tap]:
+    """One for all tests of a module, which tell their own events from the others'."""
+    with tapping("multi") as tap:
+        yield tap
+
+
 @contextmanager
 def tapping(
     attach: str,

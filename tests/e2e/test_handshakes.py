@@ -61,6 +61,7 @@ def test_both_ends_tell_what_was_agreed_on(
     near, far = (event.attributes for event in events)
     for name in (
         "server.address",
+        "tls.curve",
         "tls.client.ja3",
         "qtap.tls.client.ja4",
         "tls.server.ja3s",

@@ -86,12 +86,12 @@ def test_a_connection_says_which_library_and_file_it_is_of_and_its_client_random
 
 def test_handshake_records_tell_whose_they_are_and_on_which_socket() -> None:
     facts = connection(client_random=b"r" * 16)
-    header = DATA_HEADER.pack(Kind.HANDSHAKE_BYTES, 0, 200, 200, 0, 600, 5)
+    header = DATA_HEADER.pack(Kind.HANDSHAKE_BYTES, 0, 200, 200, 17, 600, 5)
 
     assert decode(header + facts + b"\x16\x03\x01\x02\x00stale") == [
         HandshakeCaptured(
             ProcessId(7, 1000), 200, Role.CLIENT, Endpoint("10.0.0.1", 40000), Endpoint("10.0.0.2", 443),
-            b"r" * 16, Direction.EGRESS, b"\x16\x03\x01\x02\x00", "curl", 33,
+            b"r" * 16, Direction.EGRESS, b"\x16\x03\x01\x02\x00", "curl", 33, 17,
         )
     ]  # fmt: skip
 

@@ -164,6 +164,31 @@ def test_what_is_kept_is_bounded() -> None:
     )
 
 
+def test_pieces_of_one_flight_are_put_together(table: HandshakeTable) -> None:
+    data = hello()
+    for begin, end in ((0, 20), (20, 50), (50, len(data))):
+        table.receive(replace(HELLO, data=data[begin:end], position=begin))
+    assert name_of(table, OBSERVED) == "shop.example"
+
+
+def test_what_goes_on_with_something_that_was_cut_off_is_left_out(table: HandshakeTable) -> None:
+    data = hello()
+    table.receive(replace(HELLO, data=data[20:], position=20))
+    table.receive(replace(HELLO, data=data[:20]))
+    table.receive(replace(HELLO, data=data[30:], position=30))
+    facts = table.claim(OBSERVED)
+    assert facts
+    assert (facts.server_name, facts.client_ja3) == ("", "")
+
+
+def test_a_flight_that_never_ends_is_bounded() -> None:
+    table = HandshakeTable(max_bytes=1 << 20)
+    for number in range(1000):
+        table.receive(replace(HELLO, data=bytes(4096), position=4096 * number))
+    size = sum(len(piece) for handshake in table._handshakes.values() for piece in handshake.from_client)
+    assert 4096 < size <= 64 * 1024
+
+
 def test_one_handshake_has_few_pieces_and_one_random_few_handshakes(table: HandshakeTable) -> None:
     for _ in range(1000):
         table.receive(HELLO)
