@@ -168,6 +168,8 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 	}
 	if (!size || hook == QTAP_HOOK_FLUSH)
 		return 0;
+	if (!state->socket)
+		qtap_tell_unbound(state);
 	run = &thread->run;
 	run->buffer = call.buffer;
 	if (shape == QTAP_SHAPE_GNUTLS_SEND && !call.buffer)

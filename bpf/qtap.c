@@ -11,6 +11,7 @@
 #include "include/qtap_submit.h"
 #include "process.c"
 #include "handshake.c"
+#include "ciphertext.c"
 #include "socket.c"
 #include "calls.c"
 #include "sites.c"

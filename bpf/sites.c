@@ -10,6 +10,8 @@ int qtap_enter(struct pt_regs *ctx)
 
 	if (QTAP_COOKIE_HOOK(cookie) <= QTAP_HOOK_HANDSHAKE || QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_FLUSH)
 		return qtap_enter_call(ctx, cookie);
+	if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_BIO_WRITE)
+		return qtap_note_ciphertext(ctx);
 	return qtap_enter_event(ctx, cookie);
 }
 

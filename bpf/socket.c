@@ -71,19 +71,28 @@ QTAP_INLINE int qtap_socket_io(struct qtap_raw_arguments *ctx, u32 direction)
 {
 	struct qtap_transfer transfer = {};
 	u64 socket = ctx->arguments[0], registers;
-	int size = (int)ctx->arguments[1];
+	int size = (int)ctx->arguments[1], is_young, is_watched;
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	u16 family;
 
 	qtap_note_io(socket);
-	if (size <= 0 || !qtap_is_young(socket) || !qtap_tcp_socket(socket, &family))
+	if (size <= 0)
+		return 0;
+	is_young = qtap_is_young(socket);
+	is_watched = direction == QTAP_EGRESS && qtap_is_watched(tgid);
+	if ((!is_young && !is_watched) || !qtap_tcp_socket(socket, &family))
 		return 0;
 	registers = bpf_task_pt_regs(bpf_get_current_task_btf());
 	transfer.direction = direction;
 	transfer.socket = socket;
 	transfer.io = socket;
-	if (qtap_find_buffer(&transfer, qtap_read(u64, registers + __builtin_offsetof(struct pt_regs, orig_ax)),
-			     qtap_read(u64, registers + __builtin_offsetof(struct pt_regs, si)), size))
+	if (!qtap_find_buffer(&transfer, qtap_read(u64, registers + __builtin_offsetof(struct pt_regs, orig_ax)),
+			      qtap_read(u64, registers + __builtin_offsetof(struct pt_regs, si)), size))
+		return 0;
+	if (is_young)
 		qtap_look_at_transfer(&transfer);
+	if (is_watched)
+		qtap_bind_by_ciphertext(&transfer, tgid);
 	return 0;
 }
 
@@ -124,17 +133,26 @@ int qtap_sys_enter_send(struct qtap_sys_enter *ctx)
 {
 	u64 io = (u32)ctx->arguments[0] + 1ULL;
 	struct qtap_transfer transfer = {};
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	int is_young, is_watched = qtap_is_watched(tgid);
 	u16 family;
 
 	qtap_note_io(io);
 	transfer.socket = qtap_tcp_socket(io, &family);
-	if (!transfer.socket || !qtap_is_young(transfer.socket))
+	if (!transfer.socket)
+		return 0;
+	is_young = qtap_is_young(transfer.socket);
+	if (!is_young && !is_watched)
 		return 0;
 	transfer.direction = QTAP_EGRESS;
 	transfer.io = io;
-	if (qtap_find_buffer(&transfer, ctx->number, ctx->arguments[1],
+	if (!qtap_find_buffer(&transfer, ctx->number, ctx->arguments[1],
 			     ctx->number == QTAP_SYS_SENDTO || ctx->number == QTAP_SYS_WRITE ? ctx->arguments[2] : ~0ULL))
+		return 0;
+	if (is_young)
 		qtap_look_at_transfer(&transfer);
+	if (is_watched)
+		qtap_bind_by_ciphertext(&transfer, tgid);
 	return 0;
 }
 

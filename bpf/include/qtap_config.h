@@ -29,4 +29,6 @@
 #define QTAP_VERDICT_NS 50000000 // how long a thread takes the verdict on its process for granted
 #define QTAP_CONVERSATION_BYTES 24576 // a TCP connection that carried so much had more than a handshake
 #define QTAP_MAX_FLIGHTS 4096 // of handshake records, that are received in part
+#define QTAP_CIPHERTEXT_BYTES 20 // header, and 15 bytes that no other record has: the shortest record has 22
+#define QTAP_TELL_AGAIN_NS 1000000000
 #define QTAP_HANDSHAKE_SPAN 16384 // a hello comes within as many bytes of a TCP connection, or not at all

@@ -14,6 +14,7 @@ enum qtap_kind {
 	QTAP_PROCESS_SEEN = 7,
 	QTAP_HANDSHAKE_BYTES = 8,
 	QTAP_PROCESS_SPEAKS_TLS = 9,
+	QTAP_PROCESS_UNBOUND = 10,
 };
 
 enum qtap_direction { QTAP_EGRESS = 0, QTAP_INGRESS = 1 };
@@ -139,6 +140,7 @@ enum qtap_hook {
 	QTAP_HOOK_SET_BIO = 7,
 	QTAP_HOOK_CLEAR = 8,
 	QTAP_HOOK_FLUSH = 9, // sends what earlier writes have left behind
+	QTAP_HOOK_BIO_WRITE = 24, // of libcrypto, for processes that are looked at closely: ciphertext.c
 };
 enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2, QTAP_COUNT_NONE = 3 };
 // Which arguments a call of the library has, where they are not (object, buffer, length, ...).

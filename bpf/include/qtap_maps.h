@@ -175,6 +175,26 @@ struct qtap_random_socket {
 };
 BPF_TABLE("lru_hash", struct qtap_random_key, struct qtap_random_socket, sockets_by_random, QTAP_MAX_CONNECTIONS);
 
+// Processes of which plaintext went by whose socket is not known. Key: tgid. Value: when the supervisor was last told.
+// Written with that notice, LRU.
+BPF_TABLE("lru_hash", u32, u64, unbound_processes, 4096);
+
+// Processes whose ciphertext is looked at, so that their sockets become known. Key: tgid. Written by the supervisor for
+// as long as its probe in their BIO_write is there. The one element of the array is how many they are.
+BPF_HASH(watched_processes, u32, u32, 256);
+BPF_ARRAY(watched, u32, 1);
+
+// Who made which ciphertext: its first bytes, until a send begins with them. Written at BIO_write, LRU.
+struct qtap_ciphertext {
+	u32 tgid;
+	u8 bytes[QTAP_CIPHERTEXT_BYTES];
+};
+struct qtap_writer {
+	u64 handle;
+	u64 generation; // an address alone may be another object's by the time of the send
+};
+BPF_TABLE("lru_hash", struct qtap_ciphertext, struct qtap_writer, ciphertexts, 4096);
+
 // Processes of which a hello was seen. Key: tgid. Written with the notice to the supervisor, which reads here what
 // became of it; removed when the process runs another program, LRU.
 BPF_TABLE("lru_hash", u32, struct qtap_speaker, speaking_processes, 16384);

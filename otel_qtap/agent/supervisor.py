@@ -45,6 +45,7 @@ from otel_qtap.capture.records import process_notice
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import KernelSession, Loading
 from otel_qtap.discovery.btf import kernel_offsets
+from otel_qtap.discovery.ciphertext_files import CiphertextFiles
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import FilePlan
 from otel_qtap.discovery.procfs import ProcessReader
@@ -179,12 +180,15 @@ class Supervisor:
             raise
 
     def _scanner(self) -> LibraryScanner:
-        locator = LibraryLocator(
+        named = tuple(str(path) for path in self._settings.capture.libraries)
+        return LibraryScanner(self._locator(), named=named)
+
+    def _locator(self) -> LibraryLocator:
+        return LibraryLocator(
             self._plans_directory(),
             force_classic=self._settings.capture.sites == "classic",
             confine=lambda keep: renounce(*pipeline_account(self._settings), keep),
         )
-        return LibraryScanner(locator, named=tuple(str(path) for path in self._settings.capture.libraries))
 
     def _start_capture(self, loading: Loading, scanner: LibraryScanner) -> None:
         found: list[FilePlan] = []
@@ -201,6 +205,7 @@ class Supervisor:
             instrumented=instrumentation_judge(self._settings),
             grace_seconds=self._settings.capture.rescan_seconds,
             containers=containers,
+            ciphertext=CiphertextFiles(self._locator()),
         )
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)

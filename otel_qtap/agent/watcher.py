@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
+from otel_qtap.agent.ciphertext import CiphertextWatch
 from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.probed_files import ProbedFiles
@@ -16,11 +17,13 @@ from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_update
-from otel_qtap.discovery.plan import FilePlan, FileVerdict
+from otel_qtap.discovery.ciphertext_files import CiphertextFiles
+from otel_qtap.discovery.plan import FilePlan, FileVerdict, LibraryPlan
 from otel_qtap.discovery.procfs import ProcessReader, matches
 from otel_qtap.discovery.scan import LibraryScanner, ScanResult
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.model.identity import ProcessFacts, ProcessId
+from otel_qtap.probes import openssl
 from otel_qtap.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class Watcher:
         instrumented: InstrumentationJudge | None = None,
         grace_seconds: float = 0.0,
         containers: Containers | None = None,
+        ciphertext: CiphertextFiles | None = None,
     ) -> None:
         self._session = session
         self._reader = processes
@@ -65,6 +69,8 @@ class Watcher:
         self._instrumented = instrumented
         self._files = ProbedFiles(session, scanner, grace_seconds=grace_seconds)
         self._containers = containers
+        self._ciphertext = CiphertextWatch(session, self._bio_writes_of)
+        self._ciphertext_files = ciphertext
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
         # Until when processes are not told of, because more may be known of them in a moment.
         self._held: dict[int, float] = {}
@@ -173,6 +179,8 @@ class Watcher:
         if notice.kind is Kind.PROCESS_EXITED:
             if notice.tgid not in self._held:  # else it is told of yet: what it sent waits for that
                 self._known.pop(notice.tgid, None)
+        elif notice.kind is Kind.PROCESS_UNBOUND:
+            self._ciphertext.notice(notice)
         elif notice.kind is not Kind.FILE_MAPPED:
             self._meet(notice)
         elif not self._inspect(notice):
@@ -181,6 +189,7 @@ class Watcher:
     def look_again(self) -> None:
         """Second look at processes whose mapping was not complete when the notice came, and an end to waiting
         for what others know of their containers."""
+        self._ciphertext.review()
         now = time.monotonic()
         for pid in [pid for pid, until in self._held.items() if until <= now]:
             self._tell(pid)
@@ -257,6 +266,14 @@ class Watcher:
             self.exclude(facts.process.tgid)
         self._on_process(facts, allowed)
 
+    def _bio_writes_of(self, pid: int) -> list[LibraryPlan]:
+        """Where this process's copies of OpenSSL hand their ciphertext on."""
+        if self._ciphertext_files is None:
+            return []
+        named = [file.path for file in self._files.verdicts(pid) if openssl.LIBRARY.name in file.libraries]
+        return self._ciphertext_files.of(pid, named)
+
     def detach(self) -> None:
         """Close all probes; the last process that holds them detaches."""
+        self._ciphertext.detach()
         self._files.detach()

@@ -140,13 +140,21 @@ class Probes:
     """All probes in one file, which must be in the ``state`` where its sites were found, if that is given.
 
     A path may lead to another file by the time it is used, for it may be a mapping of a process that
-    wants that: probes at places that were found in one file would break another.
+    wants that: probes at places that were found in one file would break another. With a ``pid`` they are in
+    that process alone.
     """
 
     def __init__(
-        self, session: KernelSession, path: str, sites: Sequence[Site], state: FileState | None = None
+        self,
+        session: KernelSession,
+        path: str,
+        sites: Sequence[Site],
+        state: FileState | None = None,
+        *,
+        pid: int = 0,
     ) -> None:
         self._held: list[int] = []
+        self._pid = pid
         try:
             file = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
@@ -193,6 +201,7 @@ class Probes:
                     [site.file_offset for site in chosen],
                     [site.cookie for site in chosen],
                     on_return=on_return,
+                    pid=self._pid,
                 ),
             )
 
@@ -208,6 +217,7 @@ class Probes:
                         site.file_offset,
                         site.cookie,
                         on_return=on_return,
+                        pid=self._pid,
                     )
         for site in sites if "qtap_enter" not in session.programs else ():
             if site.cookie >> 16 & 0xFFFF != _OPENSSL:

@@ -28,6 +28,7 @@ _PLACES = {
     "connections_by_io": _Place(8, in_value=True),
     "sockets_by_random": _Place(16),
     "speaking_processes": _Place(0),
+    "unbound_processes": _Place(0),
 }
 """bpf/include/qtap_maps.h."""
 OF_PROCESSES = tuple(_PLACES)

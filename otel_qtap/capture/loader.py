@@ -39,6 +39,9 @@ MAPS = (
     "layouts",
     "hellos",
     "sockets_by_random",
+    "unbound_processes",
+    "watched_processes",
+    "watched",
     "speaking_processes",
     "ended_connections",
 )

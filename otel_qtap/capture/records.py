@@ -18,6 +18,7 @@ class Kind(IntEnum):
     PROCESS_SEEN = 7
     HANDSHAKE_BYTES = 8
     PROCESS_SPEAKS_TLS = 9
+    PROCESS_UNBOUND = 10
 
 
 CLOSE_REASONS = {1: "ssl_free", 2: "socket_closed", 3: "replaced"}
@@ -64,7 +65,8 @@ class Speaker(NamedTuple):
 
 
 class ProcessNotice(NamedTuple):
-    """What the supervisor is told: a process was seen with TLS, mapped a file, or is gone."""
+    """What the supervisor is told: a process was seen with TLS, mapped a file, carries plaintext of which the
+    socket is not known, or is gone."""
 
     kind: Kind
     tgid: int

@@ -114,9 +114,12 @@ def raw_tracepoint(program_fd: int, name: str) -> int:
 
 
 def uprobe_multi(
-    program_fd: int, path: str, offsets: list[int], cookies: list[int], *, on_return: bool
+    program_fd: int, path: str, offsets: list[int], cookies: list[int], *, on_return: bool, pid: int = 0
 ) -> int:
-    """One link for many offsets of one file (kernel >= 6.6); returns the descriptor that holds it."""
+    """One link for many offsets of one file (kernel >= 6.6); returns the descriptor that holds it.
+
+    ``pid``: in this process only.
+    """
     count = len(offsets)
     name = ctypes.create_string_buffer(os.fsencode(path))
     places, labels = (ctypes.c_uint64 * count)(*offsets), (ctypes.c_uint64 * count)(*cookies)
@@ -132,12 +135,12 @@ def uprobe_multi(
         ctypes.addressof(labels),
         count,
         _UPROBE_MULTI_RETURN if on_return else 0,
-        0,
+        pid,
     )
     return _bpf(_LINK_CREATE, attributes)
 
 
-def _perf_event(kind: int, config: int, config1: int, config2: int) -> int:
+def _perf_event(kind: int, config: int, config1: int, config2: int, pid: int = 0) -> int:
     # struct perf_event_attr: type, size, config, sample_period, sample_type, read_format, flags,
     # wakeup_events, bp_type, config1, config2
     attributes = struct.pack("<IIQQQQQIIQQ", kind, 128, config, 1, 0, 0, 0, 1, 0, config1, config2).ljust(
@@ -145,8 +148,10 @@ def _perf_event(kind: int, config: int, config1: int, config2: int) -> int:
     )
     buffer = ctypes.create_string_buffer(attributes, 128)
     flags = ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)
-    # pid -1, cpu 0: a uprobe or tracepoint event with a BPF program fires on every CPU.
-    return call(SYS_PERF_EVENT_OPEN, buffer, ctypes.c_int(-1), ctypes.c_int(0), ctypes.c_int(-1), flags)
+    # pid -1, cpu 0: a uprobe or tracepoint event with a BPF program fires on every CPU. With a pid, a uprobe
+    # is put into that process's memory alone, and fires in all of its threads.
+    task, cpu = ctypes.c_int(pid or -1), ctypes.c_int(-1 if pid else 0)
+    return call(SYS_PERF_EVENT_OPEN, buffer, task, cpu, ctypes.c_int(-1), flags)
 
 
 def _with_program(descriptor: int, program_fd: int) -> int:
@@ -174,11 +179,14 @@ def perf_uprobe(program_fd: int, pmu_type: int, path: str, offset: int, *, on_re
 
 
 def perf_uprobe_link(
-    program_fd: int, pmu_type: int, path: str, offset: int, cookie: int, *, on_return: bool
+    program_fd: int, pmu_type: int, path: str, offset: int, cookie: int, *, on_return: bool, pid: int = 0
 ) -> tuple[int, int]:
-    """The same with a cookie (kernel >= 5.15); returns the two descriptors that hold it, link and event."""
+    """The same with a cookie (kernel >= 5.15), and in one process only with a ``pid``.
+
+    Returns the two descriptors that hold it, link and event.
+    """
     name = ctypes.create_string_buffer(os.fsencode(path))
-    event = _perf_event(pmu_type, int(on_return), ctypes.addressof(name), offset)
+    event = _perf_event(pmu_type, int(on_return), ctypes.addressof(name), offset, pid)
     try:
         link = _bpf(_LINK_CREATE, struct.pack("<IIIIQ", program_fd, event, _PERF_EVENT, 0, cookie))
     except OSError:

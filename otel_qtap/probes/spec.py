@@ -28,6 +28,8 @@ class Hook(IntEnum):
     CLEAR = 8
     FLUSH = 9
     """Sends what earlier writes have left behind: what it calls is no write of its own."""
+    BIO_WRITE = 24
+    """``BIO_write``: what the library would send."""
 
 
 class Count(IntEnum):

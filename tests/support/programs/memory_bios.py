@@ -155,7 +155,7 @@ def fork_after_the_handshake() -> None:
     print(child)
 
 
-def relay() -> None:
+def relayed_pair() -> tuple[End, End]:
     """What the client sends goes through two more sockets of this very process before the server has it."""
     (near, entry), (way_out, far) = connected(), connected()
 
@@ -168,7 +168,11 @@ def relay() -> None:
     client = End(near, make_context(server=False), server=False)
     server = End(far, make_context(server=True), server=True)
     shake(client, server)
-    converse(client, server)
+    return client, server
+
+
+def relay() -> None:
+    converse(*relayed_pair())
 
 
 def talk_to_another_in_a_callback() -> None:
@@ -199,6 +203,24 @@ def close_before_the_last_words() -> None:
         converse(client, server)
 
 
+def when_told(pairs: list[tuple[End, End]]) -> None:
+    """A round of each pair for each line of input."""
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        for client, server in pairs:
+            converse(client, server)
+        print("done", flush=True)
+
+
+def meet_before() -> None:
+    """Connected before anybody looks."""
+    when_told([pair((ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)[n % 2]) for n in range(NUMBER)])
+
+
+def meet_before_with_relays() -> None:
+    when_told([relayed_pair() for _ in range(NUMBER)])
+
+
 def resume() -> None:
     """Sessions are resumed: other randoms, the same secrets."""
     near_context, far_context = make_context(server=False), make_context(server=True)
@@ -221,7 +243,7 @@ MODES: dict[str, Callable[[], None]] = {
     mode.__name__: mode
     for mode in (
         both_ends, serve, one_after_the_other, fork_after_the_handshake, relay, talk_to_another_in_a_callback,
-        close_before_the_last_words, resume,
+        close_before_the_last_words, meet_before, meet_before_with_relays, resume,
     )
 }  # fmt: skip
 if __name__ == "__main__":
