@@ -14,8 +14,8 @@ from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.probes.spec import Signs, TlsLibrary
 from otel_qtap.probes.unsupported import UNKNOWN, UNSUPPORTED
 
-_WORDS = (b"CLIENT_RANDOM", b"master secret")
-"""The label of a key log (RFC 9850) and that of the key derivation (RFC 5246, section 8.1)."""
+_WORDS = (b"CLIENT_RANDOM", b"master secret", b"c hs traffic")
+"""Labels of a key log (RFC 9850) and of key derivations (RFC 5246, section 8.1; RFC 8446, section 7.1)."""
 
 
 class Recognition(NamedTuple):
@@ -33,7 +33,7 @@ def recognise(elf: ElfFile, libraries: tuple[TlsLibrary, ...] = LIBRARIES) -> Re
     signs += [(entry.name, entry.signs) for entry in UNSUPPORTED]
     named = _defined(elf, (group for _, one in signs for group in one.symbols))
     data = elf.data()
-    has_words = bool(found_in(elf.fileno(), data, _WORDS[:1]) or found_in(elf.fileno(), data, _WORDS[1:]))
+    has_words = any(found_in(elf.fileno(), data, (word,)) for word in _WORDS)
     strings: set[bytes] = set()
     if has_words or named:
         strings = found_in(elf.fileno(), data, (text for _, one in signs for text in one.strings))

@@ -15,8 +15,10 @@ from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.recognition import Recognition, recognise
 from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.probes.unsupported import REASONS, UNSUPPORTED
+from tests.support.packages import npm_binary, wheel
 
 NOTHING = Recognition()
+PRIMP, DENO = "2.0.1", "2.9.6"
 
 
 def recognised(path: Path | str) -> Recognition:
@@ -104,6 +106,19 @@ def test_what_cannot_be_captured_is_named(entry, tmp_path: Path, make_elf: Calla
         path.write_bytes(make_elf(dict.fromkeys(group, b"\xc3")))
         assert recognised(path).unsupported == (entry.name,)
     assert REASONS[entry.name]
+
+
+def test_real_programs_on_what_cannot_be_captured_are_named() -> None:
+    (primp,) = wheel("primp", PRIMP).glob("primp/*.so")
+    assert recognised(primp) == Recognition(unsupported=("rustls",))
+    deno = npm_binary("@deno/linux-x64-glibc", DENO, "deno")
+    assert recognised(deno) == Recognition(unsupported=("deno",))
+
+
+@pytest.mark.parametrize("word", ["CLIENT_RANDOM", "master secret", "c hs traffic"])
+def test_each_word_of_the_protocol_is_enough_to_look_closer(word: str, tmp_path: Path) -> None:
+    path = compiled(tmp_path, holding(word, "ssl_read_internal"), "-s")
+    assert recognised(path).libraries == ("openssl",)
 
 
 def test_tls_that_nothing_else_is_known_of_is_told_as_that(tmp_path: Path) -> None:
