@@ -3,7 +3,7 @@
 
 import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from otel_qtap.discovery.elf import ElfError, Extent
 
@@ -13,6 +13,15 @@ _WINDOW = 512 << 10
 _memmem = ctypes.CDLL(None).memmem
 _memmem.restype = ctypes.c_void_p
 _memmem.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+
+
+def positions(piece: bytes, text: bytes) -> Iterator[int]:
+    """Where in ``piece`` each occurrence of ``text`` begins; several times as fast as ``bytes.find``."""
+    base = ctypes.cast(ctypes.c_char_p(piece), ctypes.c_void_p).value or 0
+    at = 0
+    while found := _memmem(base + at, len(piece) - at, text, len(text)):
+        yield found - base
+        at = found - base + 1
 
 
 def found_in(descriptor: int, extents: Iterable[Extent], wanted: Iterable[bytes]) -> set[bytes]:

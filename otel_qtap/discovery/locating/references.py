@@ -6,6 +6,7 @@ import struct
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from otel_qtap.discovery.byte_search import positions
 from otel_qtap.discovery.elf import ElfError, ElfFile, Extent
 
 _WINDOW = 1 << 20
@@ -100,12 +101,10 @@ def _occurrences(elf: ElfFile, texts: Iterable[bytes]) -> Iterator[tuple[bytes, 
     last = dict.fromkeys(texts, -1)
     for at, window in _windows(elf, elf.data(), overlap=max(map(len, last), default=0) + 1):
         for text in last:
-            found = window.find(text + b"\0")
-            while found >= 0:
+            for found in positions(window, text + b"\0"):
                 if at + found > last[text]:
                     last[text] = at + found
                     yield text, at + found
-                found = window.find(text + b"\0", found + 1)
 
 
 def _windows(

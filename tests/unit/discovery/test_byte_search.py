@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.discovery import byte_search
-from otel_qtap.discovery.byte_search import found_in
+from otel_qtap.discovery.byte_search import found_in, positions
 from otel_qtap.discovery.elf import ElfError, Extent
 
 
@@ -56,3 +56,11 @@ def test_a_file_that_ends_early_is_read_to_its_end(opened: Callable[[bytes], int
 def test_a_place_that_no_file_has_is_an_error(opened: Callable[[bytes], int]) -> None:
     with pytest.raises(ElfError, match="cannot be read"):
         found_in(opened(b"needle"), [Extent(1 << 63, 10)], (b"needle",))
+
+
+@pytest.mark.parametrize(
+    ("piece", "text", "expected"),
+    [(b"abcabcab", b"abc", [0, 3]), (b"aaaa", b"aa", [0, 1, 2]), (b"a\0b\0", b"\0", [1, 3]), (b"", b"a", [])],
+)
+def test_each_place_of_a_text_is_told_once(piece, text, expected):
+    assert list(positions(piece, text)) == expected
