@@ -27,7 +27,7 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct qtap_call_key key = {};
 	struct qtap_thread *thread;
-	u32 count = QTAP_COOKIE_COUNT(cookie), shape = QTAP_COOKIE_SHAPE(cookie);
+	u32 hook = QTAP_COOKIE_HOOK(cookie), count = QTAP_COOKIE_COUNT(cookie), shape = QTAP_COOKIE_SHAPE(cookie);
 	u64 handle = ctx->di, buffer = ctx->si, arg3 = ctx->dx, arg4 = ctx->cx, arg5 = ctx->r8;
 	u64 now = bpf_ktime_get_boot_ns();
 
@@ -38,8 +38,7 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 		if ((u32)buffer != QTAP_CONTENT_APPLICATION_DATA)
 			return 0;
 		buffer = arg3;
-	} else if (shape == QTAP_SHAPE_NSS && QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_READ &&
-		   (u32)arg4 & QTAP_PR_MSG_PEEK) {
+	} else if (shape == QTAP_SHAPE_NSS && hook == QTAP_HOOK_READ && (u32)arg4 & QTAP_PR_MSG_PEEK) {
 		return 0;
 	}
 	thread = qtap_this_thread(pid_tgid);
@@ -55,8 +54,11 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 		// One function of the library may call another that is probed too: the outer call counts. But what a
 		// callback reads or writes, as those of Node.js do in the midst of a handshake, is in a buffer of its own.
 		// A record left behind by a call that never returned sits above us on the stack, or far away.
-		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536) {
-			if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_HANDSHAKE)
+		// What writes inside of a read, or of a handshake, is a callback of the program's own.
+		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536 &&
+		    (hook == thread->call.hook || hook == QTAP_HOOK_HANDSHAKE ||
+		     thread->call.hook == QTAP_HOOK_FLUSH)) {
+			if (hook == QTAP_HOOK_HANDSHAKE)
 				thread->call.handshake = 1;
 			if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_HANDSHAKE || shape != QTAP_SHAPE_PLAIN ||
 			    thread->call.buffer == buffer)
@@ -73,7 +75,7 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	thread->call.stack_pointer = ctx->sp;
 	thread->call.first_io = 0;
 	thread->call.last_io = 0;
-	thread->call.hook = QTAP_COOKIE_HOOK(cookie);
+	thread->call.hook = hook;
 	thread->call.handshake = 0;
 	return 0;
 }

@@ -37,7 +37,11 @@ def look_at(pieces: Collection[Piece], protocol: Protocol) -> Side:
     for (connection, direction), stream in streams_of(pieces).items():
         streams[connection][direction] = stream
     truth: dict[ConnectionId, Ports] = {}
-    for connection, both in streams.items():
+    for connection, both in list(streams.items()):
+        if protocol is Protocol.HTTP2 and not any(READERS[protocol](stream) for stream in both.values()):
+            # A farewell that came, or was read, after the program had closed its socket.
+            del streams[connection]
+            continue
         named: set[Ports] = set()
         for direction, stream in both.items():
             found = READERS[protocol](stream)
@@ -50,6 +54,8 @@ def look_at(pieces: Collection[Piece], protocol: Protocol) -> Side:
     last: dict[ConnectionId, ConnectionObserved] = {}
     for piece in pieces:
         connection = piece.event.connection
+        if connection not in truth:
+            continue
         side.bindings[_verdict(piece.facts, truth[connection])] += 1
         side.sources.add(piece.facts.peer_source.value)
         last[connection] = piece.facts
