@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.model.events import ConnectionObserved
-from otel_qtap.model.identity import Direction, Role
+from otel_qtap.model.identity import Direction, PeerSource, Role
 from tests.bpf.conftest import LIBSSL, tapping
+from tests.support.envoy import envoy_binary, running_envoy
 from tests.support.packages import npm_binary, wheel
 from tests.support.pki import Pki
 from tests.support.tls_servers import running_cpython_server
@@ -32,6 +33,9 @@ class Runtime:
     file: str
     command: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
+
+
+PLAIN_REQUESTS = Runtime(LIBSSL, [sys.executable, str(PROGRAMS / "plain_requests.py")])
 
 
 def node(version: str) -> Runtime:
@@ -113,3 +117,20 @@ def test_curl_with_boringssl_is_seen_as_its_server_sees_it(pki: Pki) -> None:
         assert len(sent) == CONNECTIONS
     assert {event.role for event in observed.values()} == {Role.CLIENT}
     assert all(event.local for event in observed.values())
+
+
+def test_envoy_is_seen_as_its_clients_see_it(pki: Pki, tmp_path: Path) -> None:
+    with (
+        tapping("multi", files=[LIBSSL, str(envoy_binary())]) as tap,
+        running_envoy(tmp_path, pki) as envoy,
+    ):
+        client = started(PLAIN_REQUESTS, envoy.url, pki.ca, CONNECTIONS)
+        assert tap.read_until_end(client) == 0
+        ours, theirs = tap.streams(envoy.pid), tap.streams(client.pid)
+        observed = tap.of(ConnectionObserved, envoy.pid)
+
+    for direction, other in ((Direction.EGRESS, Direction.INGRESS), (Direction.INGRESS, Direction.EGRESS)):
+        seen = Counter(data for (_, way), data in ours.items() if way is direction)
+        assert seen == Counter(data for (_, way), data in theirs.items() if way is other)
+        assert sum(seen.values()) >= CONNECTIONS  # Envoy may close one that it answers early
+    assert {event.peer_source for event in observed if event.local} == {PeerSource.NESTED_SYSCALL}
