@@ -7,6 +7,7 @@ X.509 is read by ``cryptography``, imported when the first certificate comes: it
 import hashlib
 import warnings
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from otel_qtap.handshake.wire import CutOffError, Reader
@@ -25,6 +26,7 @@ def first_certificate(body: bytes) -> bytes:
         return b""
 
 
+@lru_cache(maxsize=128)  # a client has few servers, and a server one certificate
 def certificate_facts(der: bytes) -> CertificateFacts:
     """What a certificate says of itself. Of one that cannot be read there is the digest alone."""
     sha256 = hashlib.sha256(der).hexdigest().upper()

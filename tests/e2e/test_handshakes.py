@@ -4,6 +4,7 @@
 import hashlib
 import ssl
 import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.support.collector import Collector
 from tests.support.nginx import Nginx
 from tests.support.otlp_records import LogRecord
 from tests.support.pki import Pki
+from tests.support.tls_servers import TlsServer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -89,3 +91,34 @@ def test_both_ends_tell_what_was_agreed_on(
         assert certificate["tls.server.subject"]
         assert certificate["tls.server.not_before"] < certificate["tls.server.not_after"]
         assert "tls.client.subject" not in event.attributes
+
+
+IMPLICIT = """
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+with context.wrap_socket(
+    socket.create_connection(("localhost", int(sys.argv[2]))),
+    server_hostname="localhost",
+    do_handshake_on_connect=False,
+) as tls:
+    tls.sendall(b"GET /hello HTTP/1.0\\r\\nHost: localhost:%d\\r\\n\\r\\n" % int(sys.argv[2]))
+    while tls.recv(65536):
+        pass
+"""
+
+
+def test_a_handshake_that_a_write_makes_on_its_way_is_told_once(
+    agent: AgentProcess, collector: Collector, cpython_server: TlsServer, pki: Pki
+) -> None:
+    subprocess.run([sys.executable, "-c", IMPLICIT, pki.ca, str(cpython_server.port)], check=True)
+    [span] = collector.wait_for_spans(
+        1, lambda span: span.port == cpython_server.port and span.kind == "client"
+    )
+    events = handshakes_of(collector, cpython_server.port, span.attributes["tls.protocol.version"])
+
+    assert len(events) == 2
+    [near] = [event.attributes for event in events if event.attributes["qtap.capture.side"] == "client"]
+    assert near["process.pid"] == span.attributes["process.pid"]
+    assert near["tls.established"] is True
+    assert near["server.address"] == "localhost"
+    assert "qtap.tls.handshake.duration" not in near
