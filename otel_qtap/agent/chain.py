@@ -28,7 +28,7 @@ from otel_qtap.model.events import (
     ProcessExited,
 )
 from otel_qtap.model.exchange import Exchange
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts, ProcessId
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, PeerSource, ProcessFacts, ProcessId
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.model.stream import ConnectionEnded, StreamEvent
 from otel_qtap.protocols.dispatch import Dispatcher
@@ -99,6 +99,8 @@ class ChainStatistics:
     excluded: int
     otlp: int
     waiting: int
+    unbound: int
+    """Connections that ended, with plaintext, and of which no socket was known."""
 
 
 class Chain:
@@ -144,6 +146,7 @@ class Chain:
         self._now_ns = now_ns
         self._exchanges = 0
         self._excluded = 0
+        self._unbound = 0
 
     def receive(self, events: Iterable[KernelEvent]) -> None:
         """Take kernel events, in the order in which they happened on each connection."""
@@ -230,6 +233,8 @@ class Chain:
             self._tell_handshake(connection)
         context_or_none = self._forget(connection)
         if context_or_none is not None:
+            carried = event.egress_position or event.ingress_position
+            self._unbound += bool(carried) and context_or_none.peer_source is PeerSource.NONE
             self._deliver(
                 _Closed(
                     context_or_none,
@@ -363,5 +368,9 @@ class Chain:
         """Counts since start."""
         waiting = sum(len(items) for _, items in self._waiting.values())
         return ChainStatistics(
-            exchanges=self._exchanges, excluded=self._excluded, otlp=self._otlp, waiting=waiting
+            exchanges=self._exchanges,
+            excluded=self._excluded,
+            otlp=self._otlp,
+            waiting=waiting,
+            unbound=self._unbound,
         )

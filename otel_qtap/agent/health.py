@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/livez, /readyz and /metrics, served by the pipeline on a socket that the supervisor bound.
+"""/livez, /readyz, /metrics and /coverage, served by the pipeline on a socket that the supervisor bound.
 
 Reading only; nothing here tells a byte of payload.
 """
@@ -44,7 +44,7 @@ class HealthServer:
     """Answers on ``listener`` in a thread of its own.
 
     ``ready`` and ``alive`` give each condition by name. ``metrics`` renders the page for an ``Accept``
-    field: content type and text.
+    field: content type and text. ``coverage`` gives what is known of processes that speak TLS, for JSON.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class HealthServer:
         ready: Callable[[], Conditions],
         alive: Callable[[], Conditions],
         metrics: Callable[[str], tuple[str, str]],
+        coverage: Callable[[], dict[str, Any]],
     ) -> None:
         # The supervisor binds the address and serves nothing: it does without these megabytes.
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # noqa: PLC0415
@@ -71,8 +72,11 @@ class HealthServer:
                         self._tell("ready", ready())
                     case "/metrics":
                         self._answer(HTTPStatus.OK, *metrics(self.headers.get("Accept", "")))
+                    case "/coverage":
+                        text = json.dumps(coverage(), indent=2) + "\n"
+                        self._answer(HTTPStatus.OK, "application/json", text)
                     case _:
-                        text = "try /livez, /readyz or /metrics\n"
+                        text = "try /livez, /readyz, /metrics or /coverage\n"
                         self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", text)
 
             do_HEAD = do_GET  # noqa: N815 - so the base class calls it

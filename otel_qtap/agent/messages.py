@@ -3,9 +3,11 @@
 
 Each message is one JSON object with a ``kind``. The supervisor sends:
 
-rings      descriptors ride along: data ring, control ring, counters; sizes of the rings in bytes
+rings      descriptors ride along: data ring, control ring, counters, ended connections; sizes of the
+           rings in bytes
 process    facts of a process, and whether the user's selectors allow it
 probes     why probes or tracepoints are not where they should be; empty where they are
+coverage   a process that speaks TLS: captured or not, and why
 selectors  which processes the user wants from now on; those that are known are told one by one
 log        level and form of the log from now on
 stop       read what is left, flush, exit
@@ -20,6 +22,7 @@ import socket
 from collections import deque
 from typing import Any
 
+from otel_qtap.agent.coverage.speakers import Judged
 from otel_qtap.discovery.containers.answer import container_facts, pod_facts
 from otel_qtap.model.identity import ProcessFacts, ProcessId
 from otel_qtap.settings import Settings
@@ -48,6 +51,23 @@ def process_message(facts: ProcessFacts, *, allowed: bool) -> Message:
 def probes_message(*, probes: str, tracepoints: str) -> Message:
     """A ``probes`` message: what is wrong with each, empty if nothing."""
     return {"kind": "probes", "probes": probes[:_MAX_TEXT], "tracepoints": tracepoints[:_MAX_TEXT]}
+
+
+def coverage_message(judged: Judged, *, is_news: bool) -> Message:
+    """A ``coverage`` message. ``is_news``: it was not said before, to no pipeline."""
+    judgement = judged.judgement
+    return {
+        "kind": "coverage",
+        "process": [judged.pid, judged.start_time_ns],
+        "command": _bounded(judged.command),
+        "user_id": judged.user_id,
+        "state": judgement.state.value,
+        "reason": judgement.reason.value,
+        "library": judgement.library,
+        "detail": _unicode(judgement.detail[:_MAX_PATH]),
+        "has_ended": judged.has_ended,
+        "is_news": is_news,
+    }
 
 
 def selectors_message(settings: Settings) -> Message:

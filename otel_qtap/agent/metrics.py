@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from otel_qtap.agent.assembly import Rooms
+from otel_qtap.agent.chain import Chain
+from otel_qtap.agent.coverage.table import CoverageTable
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.ring import Loss
+from otel_qtap.telemetry.observables import Observables
 
 Observations = Iterable[tuple[int | float, Mapping[str, str]]]
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -66,6 +69,24 @@ def publish_metrics(
     by("qtap.config.reloads", "qtap.config.reload.outcome", lambda: signs.reloads)
     register("process.cpu.time", _cpu_times)
     register("process.memory.usage", lambda: [(_resident_bytes(), _PIPELINE)])
+
+
+def publish_coverage(
+    observables: Observables, table: CoverageTable, chain: Chain, ended: Callable[[], Mapping[str, int]]
+) -> None:
+    """Register what is known of processes that speak TLS, and of their connections."""
+
+    def processes() -> Observations:
+        for (state, reason), count in table.counts().items():
+            labels = {"qtap.coverage.state": state}
+            yield count, {**labels, "qtap.coverage.reason": reason} if reason else labels
+
+    observables.register("qtap.coverage.processes", processes)
+    observables.register(
+        "qtap.coverage.connections",
+        lambda: [(count, {"qtap.coverage.ending": ending}) for ending, count in ended().items()],
+    )
+    observables.register("qtap.connection.unbound", lambda: [(chain.statistics().unbound, {})])
 
 
 def _publish_uploads(rooms: Rooms, single: Callable[[str, Callable[[], int]], None]) -> None:

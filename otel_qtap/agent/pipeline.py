@@ -14,21 +14,24 @@ import socket
 import time
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from otel_qtap.agent.account import pipeline_account
 from otel_qtap.agent.assembly import Openings, Rooms, boottime_ns, open_outside
+from otel_qtap.agent.coverage.table import CoverageTable
 from otel_qtap.agent.health import HealthServer
 from otel_qtap.agent.ledger import Balance, Ledger
 from otel_qtap.agent.log_output import set_up_logging
 from otel_qtap.agent.loss_watch import LossWatch
 from otel_qtap.agent.messages import Channel, Message, read_facts
-from otel_qtap.agent.metrics import publish_metrics
+from otel_qtap.agent.metrics import publish_coverage, publish_metrics
 from otel_qtap.agent.needed_later import import_needed_later
 from otel_qtap.agent.privileges import drop_privileges
 from otel_qtap.agent.readiness import Readiness
 from otel_qtap.agent.stray_output import StrayOutput
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.decode import Decoder
+from otel_qtap.capture.endings import Endings
 from otel_qtap.capture.ring import Counters, Loss, RingBuffer
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.model.events import ConnectionClosed, DirectionClosed, KernelEvent, ProcessExited
@@ -114,17 +117,23 @@ class Pipeline:
         self._chain = self._rooms.chain
         self._intake: Intake | None = None
         self._counters: Counters | None = None
+        self._endings: Endings | None = None
+        self._coverage = CoverageTable(
+            facts=self._rooms.workloads.facts_of, on_event=self._rooms.telemetry.not_captured
+        )
         self._lost: Mapping[str, Loss] = {}
         self._losses = LossWatch()
         self._poller = select.epoll()
         self._stopping = False
         self._readiness = Readiness(self._rooms, signs)
         publish_metrics(self._rooms, signs, self._kernel_losses, lambda: self._malformed)
+        publish_coverage(self._rooms.telemetry.observables, self._coverage, self._rooms.chain, self._ended)
         self._health = HealthServer(
             listener,
             ready=self._readiness.ready,
             alive=self._readiness.alive,
             metrics=self._rooms.telemetry.metrics_page,
+            coverage=self._described_coverage,
         )
 
     def run(self) -> None:
@@ -183,6 +192,8 @@ class Pipeline:
                     self._chain.learn(read_facts(message), allowed=bool(message["allowed"]))
                 case "probes":
                     self._readiness.hear(message)
+                case "coverage":
+                    self._coverage.hear(message)
                 case "selectors":
                     selectors = Selectors.parse(message["include"], message["exclude"])
                     self._rooms.workloads.choose(selectors.allows)
@@ -195,17 +206,26 @@ class Pipeline:
             self._stopping = True
 
     def _take_rings(self, message: Message, descriptors: list[int]) -> None:
-        data, control, counters = descriptors[:3]
+        data, control, counters, ended = descriptors[:4]
         self._intake = Intake(
             RingBuffer(data, message["data_bytes"]), RingBuffer(control, message["control_bytes"])
         )
         self._readiness.rings_are_here()
         self._counters = Counters(counters)
         self._lost = self._counters.read()
+        self._endings = Endings(ended)
         # Edge-triggered: only a wake-up that the kernel side asked for ends a pause, not data as such.
         self._poller.register(data, select.EPOLLIN | select.EPOLLET)
         os.close(control)
         os.close(counters)
+        os.close(ended)
+
+    def _ended(self) -> Mapping[str, int]:
+        return self._endings.read() if self._endings else {}
+
+    def _described_coverage(self) -> dict[str, Any]:
+        connections = {**self._ended(), "unbound": self._chain.statistics().unbound}
+        return {**self._coverage.as_json(), "connections": connections}
 
     @property
     def _malformed(self) -> int:

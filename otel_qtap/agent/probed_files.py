@@ -16,7 +16,7 @@ from otel_qtap.capture.syscalls import map_delete, map_items, map_update
 from otel_qtap.conditions import Condition
 from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode
 from otel_qtap.discovery.libraries import LibraryPlan
-from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict, Refusal
+from otel_qtap.discovery.plan import Cause, FileIdentity, FilePlan, FileVerdict, Refusal
 from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult, shown_path
 from otel_qtap.errors import CaptureError
 from otel_qtap.probes.spec import with_file
@@ -28,6 +28,7 @@ _NO_LIBRARY, _TLS_LIBRARY = (struct.pack("<IxxxxQ", kind, 0) for kind in (2, 3))
 """struct qtap_known_file."""
 
 _REFUSED_EVENT = "otel_qtap.probes.refused"
+_NO_ROOM = "no file descriptors are left: raise RLIMIT_NOFILE"
 _SPARE_DESCRIPTORS = 256
 """What is left to everything else. Anybody can map ever new files with the name of a TLS library."""
 
@@ -64,6 +65,8 @@ class ProbedFiles:
         self._numbers = FileNumbers(session)
         self._refused: InodeMap[tuple[str, str]] = InodeMap()
         """Files that could be probed but for the kernel, which refused it: path and reason."""
+        self._without_room: InodeMap[tuple[str, str]] = InodeMap()
+        """Those for which there are no descriptors left."""
         self._failing_at_start: tuple[FileIdentity, ...] = ()
         self._marks: dict[KernelFile, tuple[bytes, int]] = {}
         """What the kernel side was told of files, each with when (boot time in ns)."""
@@ -81,9 +84,10 @@ class ProbedFiles:
         """What is known of the files that a process maps as code, and have to do with TLS."""
         found = []
         for verdict in self._scanner.verdicts(pid):
-            refused = self._refused.get(verdict.identity)
+            refused = self._refused.get(verdict.identity) or self._without_room.get(verdict.identity)
             if refused:
-                refusals = tuple(Refusal(library, refused[1][1]) for library in verdict.libraries)
+                _, (_, why) = refused
+                refusals = tuple(Refusal(library, why, Cause.KERNEL) for library in verdict.libraries)
                 found.append(replace(verdict, libraries=(), refusals=(*verdict.refusals, *refusals)))
             else:
                 found.append(verdict)
@@ -109,7 +113,8 @@ class ProbedFiles:
     def follow(self) -> ScanResult:
         """Probe what processes map now, and let go of what none does."""
         result = self._scanner.mapped_now(self._attach)
-        self._refused.keep(lambda identity, _: identity in result.files)
+        for left_out in (self._refused, self._without_room):
+            left_out.keep(lambda identity, _: identity in result.files)
         self._leave_unused(result)
         self._mark_only(result)
         return result
@@ -154,7 +159,9 @@ class ProbedFiles:
         count = sum(len(library.sites) for library in plan.usable)
         if not self._has_room(2 if self._session.attach == "multi" else 4 * count):
             self._scanner.try_again(plan.identity)
+            self._without_room.set(plan.identity, (plan.path, _NO_ROOM))
             return
+        self._without_room.remove(plan.identity)
         numbers = tuple(self._numbers.take(library.layout) for library in plan.usable)
         sites = [
             site

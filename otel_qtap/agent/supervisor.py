@@ -24,6 +24,7 @@ from otel_qtap.agent.capabilities import (
     used_by_supervisor,
 )
 from otel_qtap.agent.containers import Containers, new_containers
+from otel_qtap.agent.coverage.speakers import Judged, Speakers
 from otel_qtap.agent.directories import plans_directory, prepare_directories
 from otel_qtap.agent.file_watch import FileWatch
 from otel_qtap.agent.host import host_identity
@@ -31,7 +32,13 @@ from otel_qtap.agent.instrumented import instrumentation_judge
 from otel_qtap.agent.introduction import introduction
 from otel_qtap.agent.kernel import OLDEST_KERNEL, attach_mode, kernel_release, perf_event_paranoid
 from otel_qtap.agent.log_output import set_up_logging
-from otel_qtap.agent.messages import log_message, probes_message, process_message, selectors_message
+from otel_qtap.agent.messages import (
+    coverage_message,
+    log_message,
+    probes_message,
+    process_message,
+    selectors_message,
+)
 from otel_qtap.agent.pid_namespace import HOW_TO_SHARE, is_the_hosts
 from otel_qtap.agent.pipeline_process import PipelineProcess
 from otel_qtap.agent.privileges import limit_to, renounce
@@ -41,7 +48,7 @@ from otel_qtap.agent.stray_output import StrayOutput
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.attach import Tracepoints, find_tracefs, tracing_directory
-from otel_qtap.capture.records import process_notice
+from otel_qtap.capture.records import Kind, ProcessNotice, process_notice
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import KernelSession, Loading
 from otel_qtap.discovery.btf import kernel_offsets
@@ -154,6 +161,7 @@ class Supervisor:
         self._signals: list[int] = []
         self._session: KernelSession | None = None
         self._watcher: Watcher | None = None
+        self._speakers: Speakers | None = None
         self._containers: Containers | None = None
         self._process_ring: RingBuffer | None = None
         self._tracepoints: Tracepoints | None = None
@@ -207,6 +215,7 @@ class Supervisor:
             containers=containers,
             ciphertext=CiphertextFiles(self._locator()),
         )
+        self._speakers = Speakers(session, watcher, self._tell_judged)
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
         limit_to(
@@ -243,7 +252,9 @@ class Supervisor:
         session, watcher = self._session, self._watcher
         if session is None:
             return
-        rings = [session.maps[name] for name in ("data_ring", "control_ring", "counters")]
+        rings = [
+            session.maps[name] for name in ("data_ring", "control_ring", "counters", "ended_connections")
+        ]
         sizes = {"data_bytes": session.data_ring_bytes, "control_bytes": session.control_ring_bytes}
         with contextlib.suppress(OSError):  # it died already: the next one is introduced again
             self._pipeline.send({"kind": "rings", **sizes}, rings)
@@ -251,6 +262,9 @@ class Supervisor:
             self._exclude_ourselves()
             for facts, allowed in watcher.processes:
                 self._tell_process(facts, allowed)
+        if self._speakers is not None:
+            for judged in self._speakers.judged:
+                self._tell_judged(judged, is_news=False)
         self._tell_probes()
 
     def _tell_probes(self) -> None:
@@ -264,6 +278,16 @@ class Supervisor:
 
     def _tell_process(self, facts: ProcessFacts, allowed: bool) -> None:
         self._pipeline.send(process_message(facts, allowed=allowed))
+
+    def _tell_judged(self, judged: Judged, is_news: bool) -> None:
+        self._pipeline.send(coverage_message(judged, is_news=is_news))
+
+    def _notice(self, notice: ProcessNotice) -> None:
+        assert self._watcher is not None
+        assert self._speakers is not None
+        self._watcher.notice(notice)
+        if notice.kind is Kind.PROCESS_SPEAKS_TLS:
+            self._speakers.notice(notice)
 
     def _exclude(self, pid: int) -> None:
         assert self._watcher is not None
@@ -279,6 +303,8 @@ class Supervisor:
         assert self._watcher is not None
         assert self._session is not None
         assert self._containers is not None
+        assert self._speakers is not None
+        speakers = self._speakers
         ring, watcher, pipeline = self._process_ring, self._watcher, self._pipeline
         directory = self._containers.directory
         every = self._settings.capture.rescan_seconds
@@ -307,19 +333,20 @@ class Supervisor:
                 watcher.complete(directory.collect())
                 watcher.look_again()
                 watcher.review_instrumentation()
-                ring.drain(
-                    lambda memory, at, _size: watcher.notice(process_notice(memory, at)), _NOTICE_BYTES
-                )
+                ring.drain(lambda memory, at, _size: self._notice(process_notice(memory, at)), _NOTICE_BYTES)
                 if watcher.has_further:
                     watcher.look_further()
                 now = time.monotonic()
+                speakers.tick(now)
                 pipeline.tend(now)
                 if self._file.has_changed(now):
                     self._reload(asked=False)
                 if now >= next_scan:
                     next_scan = now + every
+                    speakers.settle()
                     if watcher.rescan():
                         self._tell_probes()
+                    speakers.review()
                 self._tell_manager(now)
                 if pipeline.exit_code is not None:
                     return pipeline.exit_code
@@ -402,6 +429,8 @@ class Supervisor:
         self._pipeline.send(selectors_message(settings))
         if self._watcher is not None:
             self._watcher.choose(chosen)
+        if self._speakers is not None:
+            self._speakers.review()
 
     def _judge_anew(self) -> None:
         if self._watcher is not None:

@@ -106,10 +106,6 @@ class Watcher:
         """Library files that were there at start and still are not probed, with the reason."""
         return self._files.failing_since_start
 
-    def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
-        """What is known of the files that a process maps as code, and have to do with TLS."""
-        return self._files.verdicts(pid)
-
     def start(self, found: Iterable[FilePlan]) -> None:
         """Probe what was found on disk and what is mapped now; learn the processes that map it."""
         self._follow(self._files.start(found))
@@ -159,6 +155,25 @@ class Watcher:
         """Never capture this process, whatever is selected: it is one of ours."""
         self._never.add(pid)
         self.exclude(pid)
+
+    def is_ours(self, pid: int) -> bool:
+        """Whether this process is one of ours."""
+        return pid in self._never
+
+    def is_running(self, pid: int, start_time_ns: int) -> bool:
+        """Whether this process has not ended."""
+        return self._is_alive(ProcessId(pid, start_time_ns))
+
+    def selected(self, pid: int) -> bool | None:
+        """Whether the user's selectors allow a process; None: they do not name it, and name others."""
+        known = self._known.get(pid)
+        if known is None:
+            return True
+        return True if known[1] else self._selectors.named(known[0])
+
+    def verdicts(self, pid: int) -> tuple[FileVerdict, ...] | None:
+        """On the files that a process maps and that have to do with TLS; None: it cannot be looked at."""
+        return self._files.verdicts(pid) if self._reader.may_read_maps(pid) else None
 
     def exclude(self, pid: int) -> None:
         """Capture this process no more: the kernel side returns at once."""

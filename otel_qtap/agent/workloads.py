@@ -8,7 +8,7 @@ first gets what its own event tells (command, user) until the facts are here.
 from collections.abc import Callable
 
 from otel_qtap.model.events import ConnectionObserved
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, ProcessFacts, ProcessId
+from otel_qtap.model.identity import ConnectionContext, ProcessFacts, ProcessId
 
 NS_PER_TICK = 10_000_000
 """/proc tells start times in 1/100 s (USER_HZ); the kernel's events tell them exactly."""
@@ -76,15 +76,16 @@ class Workloads:
             tls_library=observed.tls_library,
             handshake_seen=observed.handshake_seen,
             client_random=observed.client_random,
-            facts=self._facts(observed.connection, observed.command, observed.user_id),
+            facts=self.facts_of(observed.connection.process, observed.command, observed.user_id),
         )
 
-    def _facts(self, connection: ConnectionId, command: str, user_id: int) -> ProcessFacts:
-        known = self._known.get(process_key(connection.tgid, connection.process_start_ns))
+    def facts_of(self, process: ProcessId, command: str, user_id: int) -> ProcessFacts:
+        """What is known of a process, or what the kernel side says of it where its facts have not come."""
+        known = self._known.get(process_key(*process))
         if known:
             return known[0]
         return ProcessFacts(
-            process=connection.process,
+            process=process,
             command=command,
             user_id=user_id,
             service_name=command or "unknown_service",

@@ -61,11 +61,23 @@ class ProbeSite(NamedTuple):
     """Why the site is not cheap; empty when it is."""
 
 
+class Cause(StrEnum):
+    """What is against probing."""
+
+    FILE = "file"
+    """Its code: it does not show where to probe."""
+    KERNEL = "kernel"
+    """The kernel or a limit of the agent, whatever is in the file."""
+    PLAINTEXT = "plaintext"
+    """It was probed, and what came out was no plaintext."""
+
+
 class Refusal(NamedTuple):
     """A function that is not probed, and why."""
 
     function: str
     reason: str
+    cause: Cause = Cause.FILE
 
 
 class Analysis(NamedTuple):

@@ -93,7 +93,7 @@ def from_entry(entry: dict[str, Any]) -> Analysis:
             for site in entry["sites"]
         ),
         ObjectLayout(**layout),
-        tuple(Refusal(str(function), str(reason)) for function, reason in entry["refusals"]),
+        tuple(Refusal(str(function), str(reason)) for function, reason, *_ in entry["refusals"]),
     )
 
 

@@ -91,6 +91,14 @@ class ProcessReader:
         stat = self._stat(pid)
         return stat.start_ticks if stat else None
 
+    def may_read_maps(self, pid: int) -> bool:
+        """Whether what a process maps can be read: not of one that has ended, nor without privilege."""
+        try:
+            with open(f"{self._proc}/{pid}/maps", "rb", buffering=0) as maps:  # noqa: PTH123
+                return bool(maps.read(1))
+        except OSError:
+            return False
+
     def _stat(self, pid: int) -> _Stat | None:
         # The command may hold blanks and parentheses: the last parenthesis ends it.
         head, found, tail = read_bounded(f"{self._proc}/{pid}/stat", _MAX_STATUS).rpartition(b")")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from otel_qtap import __version__
 from otel_qtap.conditions import State
 from otel_qtap.model.exchange import Attributes
-from otel_qtap.model.identity import ConnectionContext
+from otel_qtap.model.identity import ConnectionContext, ProcessFacts
 from otel_qtap.model.record import Record, SegmentStored, UploadOutcome
 from otel_qtap.telemetry import names
 from otel_qtap.telemetry.clock import UnixClock
@@ -202,6 +202,11 @@ class Telemetry:
         """
         if self._logs is not None:
             self._logs.append(*self._events.lost(reason, lost_events, lost_bytes))
+
+    def not_captured(self, facts: ProcessFacts, reason: str, library: str, detail: str) -> None:
+        """Export that a process speaks TLS and is not captured; call once per process and reason."""
+        if self._logs is not None:
+            self._logs.append(*self._events.not_captured(facts, reason, library, detail))
 
     def start(self) -> None:
         """Start the exporters' threads."""

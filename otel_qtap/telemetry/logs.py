@@ -10,7 +10,7 @@ from typing import Final
 
 from otel_qtap.model.classified import Finding
 from otel_qtap.model.exchange import Attributes
-from otel_qtap.model.identity import ConnectionContext, Role
+from otel_qtap.model.identity import ConnectionContext, ProcessFacts, Role
 from otel_qtap.model.record import Record, SegmentDropped, SegmentStored
 from otel_qtap.model.trace import SpanTarget
 from otel_qtap.telemetry import names
@@ -140,6 +140,20 @@ class LogEncoder:
         if lost_bytes is not None:
             attributes[names.CAPTURE_LOST_BYTES] = lost_bytes
         return self._agent, self._event(names.EVENT_CAPTURE_LOST, SEVERITY_WARN, None, attributes)
+
+    def not_captured(
+        self, facts: ProcessFacts, reason: str, library: str, detail: str
+    ) -> tuple[Group, bytes]:
+        """A process speaks TLS and is not captured. ``library``: what it speaks it with, if known."""
+        workload = self._workloads.of(facts)
+        attributes: Attributes = dict(workload.attributes)
+        attributes[names.COVERAGE_REASON] = reason
+        attributes[names.COVERAGE_DETAIL] = detail
+        if library:
+            attributes[names.TLS_LIBRARY] = library
+        return self._workloads.group(workload, _TLS_SCOPE), self._event(
+            names.EVENT_NOT_CAPTURED, SEVERITY_INFO, None, attributes
+        )
 
     def _workload_group(self, context: ConnectionContext, scope: str) -> Group:
         return self._workloads.group(self._workloads.of(context.facts), scope)

@@ -9,7 +9,8 @@ registry     the checks, as a table: a new one is a function and a line there
 report       all results: verdict, exit code, JSON form
 
 The checks, by what they look at: configuration privileges confinement kernel features capture libraries
-collector store directories health environment clock. Ways to try the kernel out: bpf_syscalls detached_mount.
+coverage collector store directories health environment clock. Ways to try the kernel out: bpf_syscalls
+detached_mount.
 """
 
 from otel_qtap.agent.doctor.examination import examine

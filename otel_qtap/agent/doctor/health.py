@@ -8,6 +8,7 @@ from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok
 
 _SECONDS = 2
+_MAX_PAGE = 8 << 20
 
 
 def address(host: Host) -> Outcome:
@@ -19,7 +20,7 @@ def address(host: Host) -> Outcome:
         try:
             listener.bind((wanted.host, wanted.port))
         except OSError as error:
-            if _agent_answers(wanted.host, wanted.port):
+            if page_of_agent(wanted.host, wanted.port, "/livez") is not None:
                 return ok(f"{wanted} is held by an agent that runs")
             return fail(
                 f"{wanted} cannot be served: {error.strerror}",
@@ -28,12 +29,15 @@ def address(host: Host) -> Outcome:
     return ok(f"{wanted} is free")
 
 
-def _agent_answers(host: str, port: int) -> bool:
+def page_of_agent(host: str, port: int, path: str) -> bytes | None:
+    """A page of an agent that runs; None where none answers with it."""
     connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
     try:
-        connection.request("GET", "/livez")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        text = answer.read(_MAX_PAGE)
+        return text if answer.status == http.HTTPStatus.OK else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

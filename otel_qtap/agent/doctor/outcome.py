@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one check found."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -27,23 +28,29 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``summary`` is one line; ``detail`` may have more; ``remedy`` says what to do, also by ``flags``."""
+    """``summary`` is one line; ``detail`` may have more; ``remedy`` says what to do, also by ``flags``.
+
+    ``data`` has what ``detail`` says in a form for programs.
+    """
 
     status: Status
     summary: str
     detail: str = ""
     remedy: str = ""
     flags: tuple[str, ...] = ()
+    data: Mapping[str, object] | None = None
 
 
-def ok(summary: str, *, detail: str = "") -> Outcome:
+def ok(summary: str, *, detail: str = "", data: Mapping[str, object] | None = None) -> Outcome:
     """All is well."""
-    return Outcome(Status.OK, summary, detail)
+    return Outcome(Status.OK, summary, detail, data=data)
 
 
-def warn(summary: str, *, remedy: str | Remedy, detail: str = "") -> Outcome:
+def warn(
+    summary: str, *, remedy: str | Remedy, detail: str = "", data: Mapping[str, object] | None = None
+) -> Outcome:
     """Less than it could be."""
-    return _with(Status.WARN, summary, detail, remedy)
+    return replace(_with(Status.WARN, summary, detail, remedy), data=data)
 
 
 def fail(summary: str, *, remedy: str | Remedy, detail: str = "") -> Outcome:

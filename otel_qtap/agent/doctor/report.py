@@ -77,7 +77,7 @@ class Report:
         return f"otel-qtap is not ready here ({names})."
 
     def as_json(self) -> dict[str, object]:
-        """A stable form: version, verdict, checks with id, status, summary, detail, remedy, flags."""
+        """A stable form: version, verdict, checks with id, status, summary, detail, remedy, flags, data."""
         return {
             "version": SCHEMA_VERSION,
             "verdict": str(self.verdict),
@@ -89,6 +89,7 @@ class Report:
                     "detail": result.outcome.detail,
                     "remedy": result.outcome.remedy,
                     "flags": list(result.outcome.flags),
+                    **({} if result.outcome.data is None else {"data": dict(result.outcome.data)}),
                 }
                 for result in self.results
             ],

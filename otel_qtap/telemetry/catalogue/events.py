@@ -6,7 +6,7 @@ from otel_qtap.telemetry.catalogue.tls import TLS_EVENT_ATTRIBUTES, TLS_SPAN_ATT
 from otel_qtap.telemetry.catalogue.types import DescribedAttribute as Attribute
 from otel_qtap.telemetry.catalogue.types import DescribedEvent
 
-_CONNECTION = (
+_PROCESS = (
     names.PROCESS_PID,
     names.PROCESS_CREATION_TIME,
     names.PROCESS_COMMAND,
@@ -14,6 +14,10 @@ _CONNECTION = (
     names.PROCESS_EXECUTABLE_PATH,
     names.PROCESS_USER_ID,
     names.PROCESS_USER_NAME,
+)
+
+_CONNECTION = (
+    *_PROCESS,
     names.TLS_LIBRARY,
     names.PEER_SOURCE,
     names.CAPTURE_SIDE,
@@ -102,6 +106,14 @@ EVENTS = (
         (names.CAPTURE_LOST_REASON, names.CAPTURE_LOST_BYTES, names.CAPTURE_LOST_EVENTS),
         "Captured data did not reach the pipeline.",
     ),
+    DescribedEvent(
+        names.EVENT_NOT_CAPTURED,
+        "INFO",
+        "workload",
+        (*_PROCESS, names.TLS_LIBRARY, names.COVERAGE_REASON, names.COVERAGE_DETAIL),
+        "A process was seen to speak TLS, and is not captured: one event for each process and reason. "
+        f"`{names.TLS_LIBRARY}` is what it speaks it with, where that is recognised.",
+    ),
 )
 
 EVENT_ATTRIBUTES = (
@@ -123,6 +135,21 @@ EVENT_ATTRIBUTES = (
         names.CONNECTION_EGRESS_BYTES, "int", names.EVENT_CONNECTION_CLOSED, "Plaintext bytes written."
     ),
     Attribute(names.CONNECTION_INGRESS_BYTES, "int", names.EVENT_CONNECTION_CLOSED, "Plaintext bytes read."),
+    Attribute(
+        names.COVERAGE_REASON,
+        "string",
+        names.EVENT_NOT_CAPTURED,
+        "`unsupported` (an implementation that is known and cannot be captured), `refused` (where to probe "
+        "this file could not be made out), `not_plaintext` (what came out was none), `permission` (the "
+        "kernel or a limit is against it), `no_call` (probed, and not called), `no_library` (none is known), "
+        "`excluded` (by the settings) or `ended` (before it was looked at).",
+    ),
+    Attribute(
+        names.COVERAGE_DETAIL,
+        "string",
+        names.EVENT_NOT_CAPTURED,
+        "What it is about and what to do, for a person to read.",
+    ),
     Attribute(names.FINDING_CLASSIFIER, "string", names.EVENT_SENSITIVE_DATA_FOUND, "What found it."),
     Attribute(names.FINDING_CATEGORY, "string", names.EVENT_SENSITIVE_DATA_FOUND, "What kind of data it is."),
     Attribute(names.FINDING_COUNT, "int", names.EVENT_SENSITIVE_DATA_FOUND, "How often it was found."),

@@ -18,6 +18,28 @@ METRICS = (
     Metric(
         "qtap.capture.malformed", "counter", "{record}", (), "Kernel records that made no sense: a defect."
     ),
+    # coverage
+    Metric(
+        "qtap.coverage.processes",
+        "updowncounter",
+        "{process}",
+        ("qtap.coverage.state", "qtap.coverage.reason"),
+        "Processes that speak TLS: a hello of theirs was seen.",
+    ),
+    Metric(
+        "qtap.coverage.connections",
+        "counter",
+        "{connection}",
+        ("qtap.coverage.ending",),
+        "TCP connections that ended and on which a hello was seen, of captured processes or not.",
+    ),
+    Metric(
+        "qtap.connection.unbound",
+        "counter",
+        "{connection}",
+        (),
+        "Connections that ended, with plaintext, and of which no socket was known.",
+    ),
     # reassembly
     Metric("qtap.connection.active", "updowncounter", "{connection}", (), "Connections tracked now."),
     Metric("qtap.connection.opened", "counter", "{connection}", (), "Connections seen."),
@@ -171,6 +193,21 @@ METRICS = (
 )
 
 METRIC_ATTRIBUTES = (
+    Attribute(
+        "qtap.coverage.state",
+        "string",
+        "qtap.coverage.processes",
+        "`captured`, `partial` (another library of theirs is not), `uncaptured` or `relay` (they pass the "
+        "TLS of others on).",
+    ),
+    Attribute("qtap.coverage.reason", "string", "qtap.coverage.processes", "As on the log event."),
+    Attribute(
+        "qtap.coverage.ending",
+        "string",
+        "qtap.coverage.connections",
+        "`captured`: plaintext was, and is bound to the connection. `missed`: none was; handshakes that "
+        "failed are among these.",
+    ),
     Attribute("qtap.capture.lost.reason", "string", "qtap.capture.lost*", "Why, e.g. `ring_full`."),
     Attribute(
         "qtap.config.reload.outcome",

@@ -28,6 +28,7 @@ class Served:
             ready=lambda: self.conditions,
             alive=lambda: self.alive,
             metrics=lambda accept: (f"text/x-{accept or 'none'}", self.metrics),
+            coverage=lambda: {"not_captured": []},
         ).start()
 
     def get(self, path: str, method: str = "GET", **fields: str) -> tuple[int, str, str]:
@@ -48,12 +49,14 @@ def served() -> Served:
     return Served()
 
 
-def test_the_three_pages(served: Served) -> None:
+def test_the_pages(served: Served) -> None:
     status, kind, text = served.get("/livez")
     assert (status, kind) == (200, "application/json")
     assert json.loads(text)["alive"] is True
     assert served.get("/metrics") == (200, "text/x-none", "# EOF\n")
     assert served.get("/metrics", Accept="y")[1] == "text/x-y"
+    status, kind, text = served.get("/coverage")
+    assert (status, kind, json.loads(text)) == (200, "application/json", {"not_captured": []})
     status, kind, text = served.get("/readyz?verbose")
     assert (status, kind) == (200, "application/json")
     assert json.loads(text) == {

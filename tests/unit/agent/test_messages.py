@@ -8,8 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from otel_qtap.agent.coverage.judging import Judgement, Reason, State
+from otel_qtap.agent.coverage.speakers import Judged
 from otel_qtap.agent.messages import (
     Channel,
+    coverage_message,
     log_message,
     probes_message,
     process_message,
@@ -191,3 +194,20 @@ def test_reasons_that_a_file_name_makes_long_are_cut(pair: Pair) -> None:
     assert alive
     assert len(messages[0]["probes"]) < 10_000
     assert messages[1] == {"kind": "log", "level": "debug", "form": "json"}
+
+
+def test_a_judgement_about_hostile_names_is_bounded_and_arrives(pair: Pair) -> None:
+    judged = Judged(
+        pid=3,
+        start_time_ns=4,
+        command="\x1b[31m\udcff",
+        user_id=5,
+        judgement=Judgement(State.UNCAPTURED, Reason.REFUSED, "openssl", "\udcff\n" * 50_000),
+    )
+    pair[0].send(coverage_message(judged, is_news=True))
+    (message,), _, _ = pair[1].receive()
+    assert (message["process"], message["state"], message["reason"]) == ([3, 4], "uncaptured", "refused")
+    assert (message["is_news"], message["has_ended"], message["library"]) == (True, False, "openssl")
+    assert len(message["detail"]) == 2048
+    assert set(message["detail"]) == {"?"}
+    assert message["command"] == "?[31m?"

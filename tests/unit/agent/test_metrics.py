@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.agent.assembly import Rooms, open_outside
+from otel_qtap.agent.coverage.judging import Judgement, Reason, State
+from otel_qtap.agent.coverage.speakers import Judged
+from otel_qtap.agent.coverage.table import CoverageTable
 from otel_qtap.agent.directories import prepare_directories
-from otel_qtap.agent.metrics import publish_metrics
+from otel_qtap.agent.messages import Message, coverage_message
+from otel_qtap.agent.metrics import publish_coverage, publish_metrics
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.ring import Loss
@@ -36,10 +40,33 @@ def rooms(tmp_path: Path) -> Iterator[Rooms]:
     prepare_directories(settings)
     rooms = Rooms(settings, open_outside(settings, UnixClock()))
     publish_metrics(rooms, SIGNS, lambda: LOSSES, lambda: 7)
+    table = CoverageTable(facts=rooms.workloads.facts_of, on_event=rooms.telemetry.not_captured)
+    for pid, state, reason in ((1, "captured", ""), (2, "uncaptured", "unsupported")):
+        table.hear(coverage_of(pid, state, reason))
+    publish_coverage(rooms.telemetry.observables, table, rooms.chain, lambda: {"captured": 3, "missed": 1})
     rooms.start()
     yield rooms
     rooms.archive.shutdown(5)
     rooms.telemetry.shutdown(5)
+
+
+def coverage_of(pid: int, state: str, reason: str) -> Message:
+    judgement = Judgement(State(state), Reason(reason))
+    judged = Judged(pid=pid, start_time_ns=0, command="java", user_id=0, judgement=judgement)
+    return coverage_message(judged, is_news=False)
+
+
+def test_processes_that_speak_tls_are_told_by_state_and_reason(rooms: Rooms) -> None:
+    metrics = told(rooms)
+
+    assert metrics["qtap.coverage.processes"] == {
+        (("qtap.coverage.state", "captured"),): 1,
+        (("qtap.coverage.state", "uncaptured"), ("qtap.coverage.reason", "unsupported")): 1,
+    }
+    assert metrics["qtap.coverage.connections"] == {
+        (("qtap.coverage.ending", "captured"),): 3,
+        (("qtap.coverage.ending", "missed"),): 1,
+    }
 
 
 def told(rooms: Rooms) -> dict[str, dict[tuple[tuple[str, str], ...], int | float]]:

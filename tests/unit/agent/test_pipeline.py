@@ -159,7 +159,7 @@ class Running:
                 "data_bytes": session.data_ring_bytes,
                 "control_bytes": session.control_ring_bytes,
             },
-            [session.maps[name] for name in ("data_ring", "control_ring", "counters")],
+            [session.maps[name] for name in ("data_ring", "control_ring", "counters", "ended_connections")],
         )
 
     def page(self, name: str) -> dict[str, Any]:

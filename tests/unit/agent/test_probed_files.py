@@ -21,7 +21,7 @@ from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.mappings import code_mappings, read_maps
-from otel_qtap.discovery.plan import FilePlan
+from otel_qtap.discovery.plan import Cause, FilePlan
 from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.errors import CaptureError
 from tests.unit.agent.conftest import Mapper
@@ -319,7 +319,10 @@ def test_a_process_is_told_what_became_of_its_files(
         patch.setattr(module, "Probes", refuse)
         keeper.start()
     (verdict,) = keeper.files.verdicts(mapper.pid)
-    assert (verdict.libraries, verdict.refusals) == ((), (("openssl", "refused by the kernel"),))
+    assert (verdict.libraries, verdict.refusals) == (
+        (),
+        (("openssl", "refused by the kernel", Cause.KERNEL),),
+    )
     keeper.look()
     (verdict,) = keeper.files.verdicts(mapper.pid)
     assert (verdict.path, verdict.libraries) == (str(library), ("openssl",))

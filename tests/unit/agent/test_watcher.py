@@ -301,3 +301,26 @@ def test_what_a_container_is_called_decides_whether_it_is_captured(
     runtime.name = "web"
     met.watcher.complete(["c"])
     assert [allowed for _, allowed in met.processes] == [False, True]
+
+
+def test_what_coverage_asks_of_a_process(
+    meet: Callable[..., Met], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid), Selectors.parse("", f"pid={mapper.pid}"))
+    watcher = met.watcher
+    assert watcher.selected(mapper.pid) is True, "nothing is known of it yet"
+    watcher.start([])
+    assert watcher.selected(mapper.pid) is False
+    watcher.choose(Selectors.parse("nothing-of-this-name", ""))
+    assert watcher.selected(mapper.pid) is None
+    verdicts = watcher.verdicts(mapper.pid)
+    assert verdicts is not None
+    assert [(verdict.path, verdict.libraries) for verdict in verdicts] == [(str(library), ("openssl",))]
+    notice = mapper.notice(Kind.PROCESS_SPEAKS_TLS)
+    assert watcher.is_running(mapper.pid, notice.start_time_ns)
+    assert not watcher.is_running(mapper.pid, notice.start_time_ns + 10**9)
+    assert not watcher.is_ours(mapper.pid)
+    watcher.never(mapper.pid)
+    assert watcher.is_ours(mapper.pid)
+    mapper.end()
+    assert watcher.verdicts(mapper.pid) is None

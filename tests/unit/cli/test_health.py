@@ -29,6 +29,7 @@ class Agent:
             ready=lambda: self.conditions,
             alive=lambda: {"chain": State(True, 0.0, "")},
             metrics=lambda _accept: ("text/plain", ""),
+            coverage=lambda: {"not_captured": []},
         ).start()
 
 

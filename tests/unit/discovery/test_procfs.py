@@ -162,3 +162,13 @@ def test_mounts_that_containers_do_not_have_are_not_looked_at(proc):
         "mountinfo", f"1 2 8:1 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 x rw\n"
     )
     assert proc.facts().container_id == ""
+
+
+def test_maps_of_a_process_may_be_read_or_not(proc):
+    assert ProcessReader().may_read_maps(os.getpid())
+    reader = ProcessReader(str(proc.root))
+    assert not reader.may_read_maps(42)
+    proc.write("maps", "")
+    assert not reader.may_read_maps(42)
+    proc.write("maps", "7f00-7f01 r-xp 0 08:01 3 /bin/true\n")
+    assert reader.may_read_maps(42)

@@ -190,3 +190,17 @@ def test_captured_exchange_is_told_under_the_span_of_the_process(record):
     [short] = [encoder(AttributeLimits(count=1)).captured(record(identity=identity), AGENT, said)[1]]
     assert attributes(parsed(short)) == {"url.path": "/"}
     assert parsed(short).dropped_attributes_count == 1
+
+
+def test_process_that_is_not_captured(events, connection):
+    facts = connection().facts
+    group, message = events.not_captured(facts, "unsupported", "java", "libjvm.so: JSSE")
+    record = parsed(message)
+    assert b"orders" in group.resource
+    assert (record.event_name, record.severity_number) == ("qtap.process.not_captured", INFO)
+    told = attributes(record)
+    assert told["process.pid"] == 1234
+    assert (told["qtap.coverage.reason"], told["qtap.coverage.detail"]) == ("unsupported", "libjvm.so: JSSE")
+    assert told["qtap.tls.library"] == "java"
+    _, unknown = events.not_captured(facts, "no_library", "", "none is known")
+    assert "qtap.tls.library" not in attributes(parsed(unknown))
