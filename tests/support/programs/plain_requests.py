@@ -11,6 +11,7 @@ context = ssl.create_default_context(cafile=ca)
 for number in range(connections):
     connection = HTTPSConnection("localhost", url.port, context=context)
     for sequence in range(3):
-        connection.request("POST", f"/{number}/{sequence}", body=b"x" * (1, 300, 20000)[sequence])
+        padding = {"X-Padding": "x" * (1, 300, 20000)[sequence]}
+        connection.request("GET", f"/{number}/{sequence}", headers=padding)
         assert connection.getresponse().read()
     connection.close()
