@@ -10,7 +10,7 @@ The others go on a batch at a time, room by room: so the store writes once for m
 interpreter's and the compressor's data do not push each other out of the processor's caches.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -119,11 +119,9 @@ class Chain:
         payloads: PayloadSink,
         telemetry: TelemetrySink,
         keep_otlp: bool = False,
-        on_unclaimed_hello: Callable[[HandshakeCaptured], None] = lambda _hello: None,
     ) -> None:
         self._workloads = workloads
         self._handshakes = handshakes
-        self._on_unclaimed_hello = on_unclaimed_hello
         self._tracker = tracker
         self._dispatcher = dispatcher
         self._identify = correlator.identify
@@ -333,8 +331,7 @@ class Chain:
         self._now_ns = now_ns
         for connection in [each for each in self._untold if self._tracker.has_carried(each)]:
             self._tell_handshake(connection)
-        for hello in self._handshakes.tick(now_ns):
-            self._on_unclaimed_hello(hello)
+        self._handshakes.tick(now_ns)
         for key in [k for k, (since, _) in self._waiting.items() if since + FACTS_WAIT_NS < now_ns]:
             self._release(key, None)
         self._hand_on()

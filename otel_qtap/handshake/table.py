@@ -8,7 +8,7 @@ process is (a proxy that passes a hello on unread has both roles) or both addres
 was forked after the handshake). Where the random is not known, process and addresses must be the same.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -73,7 +73,6 @@ class HandshakeTable:
 
     max_bytes: About what all of it may take; the oldest goes first.
     max_age_ns: How long a handshake is kept.
-    unclaimed_ns: After how long it is told that no connection claimed a handshake.
     """
 
     def __init__(
@@ -81,18 +80,14 @@ class HandshakeTable:
         *,
         max_bytes: int = 4 * 1024 * 1024,
         max_age_ns: int = 30_000_000_000,
-        unclaimed_ns: int = 3_000_000_000,
     ) -> None:
         self._max_bytes = max_bytes
         self._max_age_ns = max_age_ns
-        self._unclaimed_ns = unclaimed_ns
         self._bytes = 0
         # In the order in which they began.
         self._handshakes: OrderedDict[int, _Handshake] = OrderedDict()
         self._by_place: dict[_Place, _Handshake] = {}
         self._by_random: dict[bytes, list[_Handshake]] = {}
-        # Those of them that may still be claimed before it is told that none did.
-        self._young: deque[_Handshake] = deque()
 
     def receive(self, event: HandshakeCaptured) -> Renewal | None:
         """Take a piece of a handshake; returns what it adds to connections that are known already."""
@@ -120,20 +115,13 @@ class HandshakeTable:
             handshake.connections.append(observed.connection)
         return handshake.facts()
 
-    def tick(self, now_ns: int) -> list[HandshakeCaptured]:
-        """Forget what is old; returns what began handshakes that no connection claimed, each once."""
-        unclaimed: list[HandshakeCaptured] = []
-        young, handshakes = self._young, self._handshakes
-        while young and young[0].first.timestamp_ns + self._unclaimed_ns <= now_ns:
-            handshake = young.popleft()
-            if not handshake.connections:
-                unclaimed.append(handshake.first)
-        while handshakes:
-            oldest = next(iter(handshakes.values()))
+    def tick(self, now_ns: int) -> None:
+        """Forget what is old."""
+        while self._handshakes:
+            oldest = next(iter(self._handshakes.values()))
             if oldest.first.timestamp_ns + self._max_age_ns > now_ns:
                 break
             self._forget(oldest)
-        return unclaimed
 
     def __len__(self) -> int:
         return len(self._handshakes)
@@ -142,7 +130,6 @@ class HandshakeTable:
         handshake = _Handshake(event)
         self._handshakes[id(handshake)] = handshake
         self._by_place[handshake.place] = handshake
-        self._young.append(handshake)
         self._bytes += handshake.size
         if event.client_random:
             of_random = self._by_random.setdefault(event.client_random, [])
@@ -169,8 +156,6 @@ class HandshakeTable:
     def _forget(self, handshake: _Handshake) -> None:
         del self._handshakes[id(handshake)]
         self._bytes -= handshake.size
-        if self._young and self._young[0] is handshake:
-            self._young.popleft()
         if self._by_place.get(handshake.place) is handshake:
             del self._by_place[handshake.place]
         if random := handshake.first.client_random:

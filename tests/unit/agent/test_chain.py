@@ -14,7 +14,7 @@ from otel_qtap.correlation.correlator import Correlator, TraceMode
 from otel_qtap.correlation.sampling import new_sampler
 from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.classified import ClassifiedExchange
-from otel_qtap.model.events import HandshakeCaptured, ProcessExited
+from otel_qtap.model.events import ProcessExited
 from otel_qtap.model.identity import ConnectionContext, Direction, ProcessFacts, Role
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.protocols.dispatch import Dispatcher
@@ -86,7 +86,6 @@ class Agent:
         self.exported = Exported(log)
         self.workloads = Workloads(lambda facts: facts.command != "excluded")
         self.decoder = Decoder()
-        self.unclaimed: list[HandshakeCaptured] = []
         self.chain = Chain(
             now_ns=START_NS,
             workloads=self.workloads,
@@ -106,7 +105,6 @@ class Agent:
             payloads=self.store,
             telemetry=self.exported,
             keep_otlp=keep_otlp,
-            on_unclaimed_hello=self.unclaimed.append,
         )
 
     def receive(self, *records: bytes) -> None:
@@ -365,14 +363,3 @@ def test_an_excluded_process_tells_no_handshake(agent: Agent) -> None:
     )
     agent.chain.tick(connection.now_ns)
     assert agent.exported.handshakes == []
-
-
-def test_a_hello_that_no_connection_claims_is_reported_with_its_process(agent: Agent) -> None:
-    captured, other = secret(1), replace(secret(2), tgid=9)
-    agent.receive(*(each.handshake_bytes(Direction.INGRESS, HELLO) for each in (captured, other)))
-    agent.receive(*exchange(captured))
-    agent.chain.tick(START_NS + 10**9)
-    assert agent.unclaimed == []
-    agent.chain.tick(START_NS + 10**10)
-    [hello] = agent.unclaimed
-    assert (hello.process, hello.role, hello.command) == (other.process, Role.SERVER, "nginx")

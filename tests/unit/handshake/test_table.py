@@ -5,7 +5,7 @@ import pytest
 
 from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.events import ConnectionObserved, HandshakeCaptured
-from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, PeerSource, ProcessId, Role
+from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, PeerSource, Role
 from tests.support.tls_wire import client_hello, message, record, server_hello, server_name
 
 SECOND = 1_000_000_000
@@ -132,16 +132,11 @@ def test_where_only_sends_are_seen_a_server_s_answer_is_found_by_its_addresses(t
     assert facts.version == "1.2"
 
 
-def test_what_nobody_claims_is_told_once_and_forgotten_later(table: HandshakeTable) -> None:
+def test_what_is_old_is_forgotten(table: HandshakeTable) -> None:
     table.receive(HELLO)
-    other = replace(HELLO, process=ProcessId(9, 1), client_random=b"o" * 16)
-    table.receive(other)
-    assert table.claim(OBSERVED)
-    assert table.tick(HELLO.timestamp_ns + 2 * SECOND) == []
-    assert table.tick(HELLO.timestamp_ns + 3 * SECOND) == [other]
-    assert table.tick(HELLO.timestamp_ns + 4 * SECOND) == []
-    assert len(table) == 2
-    assert table.tick(HELLO.timestamp_ns + 30 * SECOND) == []
+    table.tick(HELLO.timestamp_ns + 29 * SECOND)
+    assert len(table) == 1
+    table.tick(HELLO.timestamp_ns + 30 * SECOND)
     assert len(table) == 0
     assert table.claim(OBSERVED) is None
 
