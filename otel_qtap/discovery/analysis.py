@@ -3,9 +3,11 @@
 
 from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.locating.registry import locator_of
-from otel_qtap.discovery.plan import Analysis
-from otel_qtap.discovery.sites import probe_site
-from otel_qtap.probes.spec import TlsLibrary
+from otel_qtap.discovery.plan import Analysis, Refusal
+from otel_qtap.discovery.sites import NO_SITE, probe_site
+from otel_qtap.probes.spec import Hook, TlsLibrary
+
+_DATA = (Hook.READ, Hook.WRITE)
 
 
 def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -> Analysis:
@@ -14,8 +16,15 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     ``force_classic``: the public functions at their first bytes, as other tracers do it.
     """
     found = locator_of(library.name)(elf, library, force_classic)
-    sites = tuple(
-        probe_site(elf, function, probe, probe.cookie(library.library_id), force_classic=force_classic)
-        for function, probe in found.functions
-    )
-    return Analysis(found.sites + sites, found.layout, found.refusals)
+    sites, refusals = [*found.sites], [*found.refusals]
+    for function, probe in found.functions:
+        site = probe_site(elf, function, probe, probe.cookie(library.library_id), force_classic=force_classic)
+        if site:
+            sites.append(site)
+        else:
+            refusals.append(Refusal(function.name, NO_SITE))
+    placed = {site.cookie & 0xFF for site in sites}
+    lost = [f.name for f, probe in found.functions if probe.hook in _DATA and probe.hook not in placed]
+    if lost:  # half of what is said would be taken for all of it
+        return Analysis((), found.layout, (Refusal(library.name, f"{', '.join(lost)}: {NO_SITE}"),))
+    return Analysis(tuple(sites), found.layout, tuple(refusals))

@@ -21,6 +21,10 @@ from otel_qtap.discovery.elf import MAX_FUNCTION, ElfFile, Function
 from otel_qtap.discovery.plan import ProbeSite, SiteKind
 from otel_qtap.probes.spec import ProbeFunction
 
+NO_SITE = "the kernel takes no probe on its first instruction"
+_UNKNOWN_PREFIXES = frozenset((0x26, 0x2E, 0x36, 0x3E, 0xF0))
+"""ES, CS, SS, DS and LOCK."""
+_PREFIXES = frozenset((0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3))
 _PROLOGUE = 96
 """Bytes looked at for a site; one further in would be behind a call or a branch anyway."""
 
@@ -38,16 +42,35 @@ def emulated(code: bytes) -> bool:
     return (first == 0x41 and 0x50 <= second <= 0x57) or (first == 0x0F and 0x80 <= second <= 0x8F)
 
 
+def refused_by_kernel(code: bytes) -> bool:
+    """Whether no kernel puts a probe on this instruction: it has a prefix that uprobes do not know.
+
+    Some assemblers pad with such prefixes (-mbranches-within-32B-boundaries). Attaching need not fail: the
+    probe is left out when a process maps the file (is_prefix_bad in arch/x86/kernel/uprobes.c).
+    """
+    for byte in code:
+        if byte in _UNKNOWN_PREFIXES:
+            return True
+        if byte not in _PREFIXES:
+            return False
+    return False
+
+
 def probe_site(
     elf: ElfFile, function: Function, probe: ProbeFunction, cookie: int, *, force_classic: bool = False
-) -> ProbeSite:
-    """The cheapest proven site of one function. Raises ElfError when its code cannot be read."""
+) -> ProbeSite | None:
+    """The cheapest proven site of one function, None where it has none.
+
+    Raises ElfError when its code cannot be read.
+    """
     code = elf.code(function.start, function.end)
     kind, where, reason = SiteKind.CLASSIC, None, "classic sites were asked for"
     if not force_classic:
         kind, where, reason = _cheap(code, function, probe)
     if where is None:
         where = next(decode(code[:_PROLOGUE], function.start), None)
+    if where and refused_by_kernel(where.code):
+        return None
     return ProbeSite(
         function=function.name,
         cookie=cookie,

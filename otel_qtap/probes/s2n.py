@@ -2,7 +2,8 @@
 """s2n-tls, as a shared library and within others (awscrt, Arrow's S3 client).
 
 ``s2n_recv`` does little but call ``s2n_recv_impl``, and has no cheap site. Every form of sending passes
-``s2n_sendv_with_offset``, which takes an array of buffers.
+``s2n_sendv_with_offset``, which takes an array of buffers. In awscrt's build the kernel takes no probe there;
+its programs call ``s2n_send``.
 """
 
 from otel_qtap.probes.spec import (
@@ -38,6 +39,7 @@ LIBRARY = TlsLibrary(
         DataPath(
             inner=(),
             public=(
+                ProbeFunction(symbol="s2n_send", hook=Hook.WRITE, nargs=3, needs_return=True),
                 ProbeFunction(
                     symbol="s2n_sendv_with_offset",
                     hook=Hook.WRITE,
@@ -53,6 +55,7 @@ LIBRARY = TlsLibrary(
             symbol="s2n_negotiate", hook=Hook.HANDSHAKE, count=Count.NONE, nargs=1, needs_return=True
         ),
         ProbeFunction(symbol="s2n_shutdown", hook=Hook.SHUTDOWN, nargs=1, needs_return=False),
+        ProbeFunction(symbol="s2n_shutdown_send", hook=Hook.SHUTDOWN, nargs=1, needs_return=False),
         ProbeFunction(symbol="s2n_connection_wipe", hook=Hook.CLEAR, nargs=1, needs_return=False),
         ProbeFunction(symbol="s2n_connection_free", hook=Hook.FREE, nargs=1, needs_return=False),
     ),

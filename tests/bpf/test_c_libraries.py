@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GnuTLS, NSS, Mbed TLS and wolfSSL through real probes: every byte, both ends, the right socket and role."""
+"""Libraries with a C interface through real probes: every byte, both ends, the right socket and role."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -18,7 +18,7 @@ from tests.support.payloads import self_describing
 from tests.support.pki import Pki, make_pki
 from tests.support.ports import free_port, wait_listening
 from tests.support.subprocesses import running
-from tests.support.tls_ends import LIBRARIES, library_file, nss_database
+from tests.support.tls_ends import LINKED, awscrt, library_file, nss_database
 
 pytestmark = pytest.mark.bpf
 
@@ -32,7 +32,8 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 @pytest.fixture(scope="module")
 def tap() -> Iterator[Tap]:
-    with tapping("multi", files=[LIBSSL, *map(library_file, LIBRARIES)]) as tap:
+    files = [LIBSSL, str(awscrt() / "_awscrt.abi3.so"), *map(library_file, LINKED)]
+    with tapping("multi", files=files) as tap:
         yield tap
 
 
@@ -113,6 +114,10 @@ CLIENTS: dict[str, Callable[[str, Pki, Path], list[str]]] = {
         ),
         *("download-file", f"{url}/large", str(answer)),
     ],
+    "awscrt": lambda url, pki, answer: [
+        *("env", f"PYTHONPATH={awscrt()}"),
+        *python_program("awscrt_client.py", f"{url}/large", str(pki.ca), str(answer)),
+    ],
     "libcurl-gnutls": libcurl("gnutls"),
     "libcurl-nss": libcurl("nss"),
 }
@@ -125,6 +130,7 @@ CLIENTS: dict[str, Callable[[str, Pki, Path], list[str]]] = {
         ("curl", "wolfssl"),
         ("aria2c", "mbedtls"),
         ("apt", "nss"),
+        ("awscrt", "gnutls"),
         ("libcurl-gnutls", "nss"),
         ("libcurl-nss", "nss"),
         ("libcurl-nss", "mbedtls"),

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both ends of TLS connections on libraries with a C interface: ``programs/tls_end``, once for each."""
+"""Both ends of TLS connections on libraries with a C interface: ``programs/tls_end`` and ``s2n_end.py``."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from otel_qtap.discovery.elf import ElfFile
 from tests.support.cache import cached_build, fingerprint, run_build_step
+from tests.support.clients import python_program
 from tests.support.pingpong import PingPong
 from tests.support.pki import KeyPair, Pki
 from tests.support.tls_servers import TlsServer, running_announced
@@ -25,13 +28,18 @@ _PATTERNS = {
     "nss": "libssl3.so",
     "wolfssl": "libwolfssl.so.??",
 }
-LIBRARIES = tuple(_LINKED)
-VERSIONS = {"gnutls": (12, 13), "mbedtls": (12,), "nss": (12, 13), "wolfssl": (12, 13)}
-"""Versions of TLS that Debian 12's build of each speaks."""
+LINKED = tuple(_LINKED)
+"""Libraries of the distribution, which C programs are linked with."""
+LIBRARIES = (*LINKED, "s2n")
+VERSIONS = {"gnutls": (12, 13), "mbedtls": (12,), "nss": (12, 13), "s2n": (12, 13), "wolfssl": (12, 13)}
+"""Versions of TLS that each speaks: Debian 12's build, or awscrt's of s2n."""
+_AWSCRT = "0.38.1"
 
 
 def library_file(library: str) -> str:
-    """Path of the distribution's library."""
+    """Path of the library: the distribution's, or what it is part of."""
+    if library == "s2n":
+        return str(s2n_without_padding() / "_awscrt.abi3.so")
     (path,) = _DIRECTORY.glob(_PATTERNS[library])
     return str(path)
 
@@ -48,6 +56,36 @@ def end_binary(library: str) -> str:
     return str(cached_build(f"tls-end-{library}", fingerprint(*texts), build) / "tls_end")
 
 
+def awscrt() -> Path:
+    """Where the package ``awscrt`` is, which holds s2n."""
+
+    def build(directory: Path) -> None:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target=."]
+        run_build_step(*command, f"awscrt=={_AWSCRT}", cwd=directory)
+
+    return cached_build("awscrt", _AWSCRT, build)
+
+
+def s2n_without_padding() -> Path:
+    """The same with a nop behind the first ``push`` of ``s2n_sendv_with_offset``, no prefixes before it."""
+
+    def build(directory: Path) -> None:
+        image = bytearray((awscrt() / "_awscrt.abi3.so").read_bytes())
+        with ElfFile(str(awscrt() / "_awscrt.abi3.so")) as elf:
+            start = elf.file_offset(elf.functions(["s2n_sendv_with_offset"])["s2n_sendv_with_offset"].start)
+        assert image[start : start + 6] == bytes.fromhex("2e2e2e2e4154")
+        image[start : start + 6] = bytes.fromhex("41540f1f4000")
+        (directory / "_awscrt.abi3.so").write_bytes(image)
+
+    return cached_build("awscrt-without-padding", _AWSCRT, build)
+
+
+def _command(library: str) -> list[str]:
+    if library == "s2n":
+        return ["env", f"PYTHONPATH={s2n_without_padding()}", *python_program("s2n_end.py")]
+    return [end_binary(library)]
+
+
 def stream(size: int) -> bytes:
     """What a client sends in all: lines that say where they are."""
     return b"".join(b"%015d\n" % offset for offset in range(0, size, 16))[:size]
@@ -57,15 +95,15 @@ def start_end_client(
     library: str, port: int, pki: Pki, *, version: int, size: int, rounds: int = 1
 ) -> "subprocess.Popen[str]":
     """A client that sends ``rounds`` messages and expects each back."""
-    arguments = (end_binary(library), "client", port, pki.ca, version, size, rounds)
-    return subprocess.Popen([*map(str, arguments)], stdin=subprocess.DEVNULL, text=True)
+    arguments = ("client", port, pki.ca, version, size, rounds)
+    return subprocess.Popen([*_command(library), *map(str, arguments)], stdin=subprocess.DEVNULL, text=True)
 
 
 @contextmanager
 def running_end_server(library: str, pki: Pki, directory: Path) -> Iterator[TlsServer]:
     """A server that sends back whatever it gets, with a thread a connection."""
     identity = _identity(library, pki, directory)
-    with running_announced([end_binary(library), "server", *identity]) as server:
+    with running_announced([*_command(library), "server", *identity]) as server:
         yield server
 
 

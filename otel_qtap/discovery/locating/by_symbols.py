@@ -8,6 +8,7 @@ from otel_qtap.discovery.elf import ElfError, ElfFile, Function
 from otel_qtap.discovery.locating.located import Located, refused
 from otel_qtap.discovery.locating.object_layout import object_layout
 from otel_qtap.discovery.plan import Refusal
+from otel_qtap.discovery.sites import NO_SITE, probe_site
 from otel_qtap.probes.spec import DataPath, InnerFunction, ProbeFunction, TlsLibrary
 
 
@@ -33,11 +34,15 @@ def locate_with(
     refusals: list[Refusal] = []
     chosen: list[tuple[Function, ProbeFunction]] = []
     for path in library.data_paths:
-        chosen += (
-            _public_functions(graph, path, public)
+        found_here = (
+            _public_functions(elf, graph, path, public, refusals)
             if public_only
             else _data_functions(elf, graph, path, public, refusals)
         )
+        if not found_here and (lost := [probe.symbol for probe in path.public if probe.symbol in public]):
+            # Half of what is said would be taken for all of it.
+            return refused(library, f"{', '.join(lost)}: {NO_SITE}")
+        chosen += found_here
     if not chosen:
         wanted = ", ".join(probe.symbol for path in library.data_paths for probe in path.public)
         return refused(library, f"the file defines none of {wanted}")
@@ -60,17 +65,27 @@ def _data_functions(
     for inner in path.inner:
         if inner.forwarder in public:
             found = _inner(elf, graph, inner, public)
-            if isinstance(found, Function):
+            if isinstance(found, Function) and probe_site(elf, found, inner.function, 0):
                 return [(found, inner.function)]
-            refusals.append(found)
+            refusals.append(Refusal(found.name, NO_SITE) if isinstance(found, Function) else found)
             break
-    return _public_functions(graph, path, public)
+    return _public_functions(elf, graph, path, public, refusals)
 
 
 def _public_functions(
-    graph: CallGraph, path: DataPath, public: dict[str, Function]
+    elf: ElfFile,
+    graph: CallGraph,
+    path: DataPath,
+    public: dict[str, Function],
+    refusals: list[Refusal],
 ) -> list[tuple[Function, ProbeFunction]]:
-    present = [(public[probe.symbol], probe) for probe in path.public if probe.symbol in public]
+    present = []
+    for probe in path.public:
+        if function := public.get(probe.symbol):
+            if probe_site(elf, function, probe, 0):
+                present.append((function, probe))
+            else:
+                refusals.append(Refusal(probe.symbol, NO_SITE))
     # One that passes its call on to another public function would be counted twice.
     starts = {function.start for function, _ in present}
     return [item for item in present if not graph.targets(item[0]) & (starts - {item[0].start})]

@@ -2,6 +2,8 @@
 from otel_qtap.discovery.analysis import analyse
 from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.plan import SiteKind
+from otel_qtap.discovery.sites import NO_SITE
+from otel_qtap.probes.gnutls import LIBRARY as GNUTLS
 from otel_qtap.probes.openssl import LIBRARY
 from otel_qtap.probes.spec import Hook
 
@@ -20,3 +22,32 @@ def test_every_function_that_is_located_gets_a_site_with_its_cookie(make_elf, tm
     assert {site.cookie >> 16 & 255 for site in found.sites} == {LIBRARY.library_id}
     assert {site.kind for site in found.sites} == {SiteKind.PAIR}
     assert {site.kind for site in classic.sites} == {SiteKind.CLASSIC}
+
+
+def test_a_function_without_a_site_is_refused(make_elf, tmp_path):
+    path = tmp_path / "libssl.so"
+    padded = bytes.fromhex("2e2e2e2e41544883ec08c3")
+    path.write_bytes(make_elf({"SSL_read": b"\x55\x5d\xc3", "SSL_free": padded}))
+    with ElfFile(str(path)) as elf:
+        found = analyse(elf, LIBRARY)
+
+    assert [site.function for site in found.sites] == ["SSL_read"]
+    assert ("SSL_free", NO_SITE) in found.refusals
+    assert NO_SITE not in {reason for function, reason in found.refusals if function != "SSL_free"}
+
+
+def test_a_library_whose_plaintext_takes_no_probe_is_refused_as_a_whole(make_elf, tmp_path):
+    path = tmp_path / "libgnutls.so"
+    jump = b"\xbe\x17\x00\x00\x00\xe9"  # mov esi, 0x17; jmp
+    functions = {
+        "gnutls_record_recv_seq": (jump + (32 - 10).to_bytes(4, "little")).ljust(16, b"\x90"),
+        "gnutls_record_recv": (jump + (16 - 10).to_bytes(4, "little")).ljust(16, b"\x90"),
+        ".receive": bytes.fromhex("2e2e2e2e415455c3").ljust(16, b"\x90"),
+        "gnutls_record_send2": b"\x55\x5d\xc3",
+    }
+    path.write_bytes(make_elf(functions))
+    with ElfFile(str(path)) as elf:
+        found = analyse(elf, GNUTLS)
+
+    assert found.sites == ()
+    assert found.refusals == (("gnutls", f"_gnutls_recv_int: {NO_SITE}"),)

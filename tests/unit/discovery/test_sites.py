@@ -3,7 +3,7 @@ import pytest
 
 from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.plan import SiteKind
-from otel_qtap.discovery.sites import emulated, probe_site
+from otel_qtap.discovery.sites import emulated, probe_site, refused_by_kernel
 from otel_qtap.probes.spec import Hook, ProbeFunction
 from tests.unit.discovery.conftest import CODE_OFFSET
 
@@ -88,3 +88,30 @@ def test_classic_sites_can_be_asked_for(site_of):
 )
 def test_only_what_every_kernel_emulates_counts(code):
     assert emulated(bytes.fromhex(code)) is (code == "4155c3")
+
+
+@pytest.mark.parametrize(
+    ("code", "is_refused"),
+    [
+        ("2e2e2e2e4154", True),  # cs cs cs cs push r12
+        ("662e0f1f840000000000", True),  # a long nop
+        ("3effe0", True),  # notrack jmp rax
+        ("f0ff07", True),  # lock inc dword ptr [rdi]
+        ("f30f1efa", False),  # endbr64
+        ("64488b042528000000", False),  # mov rax, qword ptr fs:[0x28]
+        ("4154", False),
+        ("b82e2e2e2e", False),  # an operand, not a prefix
+    ],
+)
+def test_instructions_with_prefixes_that_uprobes_do_not_know_are_refused(code, is_refused):
+    assert refused_by_kernel(bytes.fromhex(code)) is is_refused
+
+
+@pytest.mark.parametrize("force_classic", [False, True])
+def test_where_such_an_instruction_comes_first_there_may_be_no_site(site_of, force_classic):
+    assert site_of("2e2e2e2e4154" + "55" + RETURN, force_classic=force_classic) is None
+
+
+def test_a_cheap_site_behind_one_is_a_site(site_of):
+    site = site_of("662e0f1f840000000000" + "55" + RETURN)
+    assert (site.kind, site.file_offset) == (SiteKind.PAIR, CODE_OFFSET + 10)
