@@ -54,14 +54,10 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 		// One function of the library may call another that is probed too: the outer call counts. But what a
 		// callback reads or writes, as those of Node.js do in the midst of a handshake, is in a buffer of its own.
 		// A record left behind by a call that never returned sits above us on the stack, or far away.
-		// What writes inside of a read, or of a handshake, is a callback of the program's own.
-		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536 &&
-		    (hook == thread->call.hook || hook == QTAP_HOOK_HANDSHAKE ||
-		     thread->call.hook == QTAP_HOOK_FLUSH)) {
+		if (thread->call.handle == handle && thread->call.stack_pointer - ctx->sp - 1 < 65536) {
 			if (hook == QTAP_HOOK_HANDSHAKE)
 				thread->call.handshake = 1;
-			if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_HANDSHAKE || shape != QTAP_SHAPE_PLAIN ||
-			    thread->call.buffer == buffer)
+			if (hook == QTAP_HOOK_HANDSHAKE || shape != QTAP_SHAPE_PLAIN || thread->call.buffer == buffer)
 				return 0;
 		}
 		key.pid_tgid = pid_tgid;

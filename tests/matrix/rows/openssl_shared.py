@@ -20,6 +20,10 @@ def _uvloop() -> Mapping[str, str]:
     return wheels("uvloop==0.22.1")
 
 
+def _trio() -> Mapping[str, str]:
+    return wheels("trio==0.35.0")
+
+
 def _curl(place: Place, token: int) -> Sequence[str]:
     """A request for each message, one after the other on one connection."""
     arguments = [] if token % 2 else ["--tls-max", "1.2"]
@@ -75,6 +79,12 @@ ROWS = (
         server=Program(
             command=partial(python, "asyncio_server.py"), arguments=("uvloop",), environment=_uvloop
         ),
+    ),
+    Row(
+        runtime="trio",
+        library=SYSTEM,
+        client=Program(command=partial(python, "trio_client.py"), environment=_trio),
+        server=Program(command=partial(python, "trio_server.py"), environment=_trio),
     ),
     Row(
         runtime="Ruby",

