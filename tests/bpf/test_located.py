@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 
 from otel_qtap.model.events import ConnectionObserved
 from otel_qtap.model.identity import Direction, PeerSource, Role
-from tests.bpf.conftest import LIBSSL, tapping
+from tests.bpf.conftest import LIBSSL, Tap, tapping
 from tests.support.envoy import envoy_binary, running_envoy
 from tests.support.packages import npm_binary, wheel
 from tests.support.pki import Pki
@@ -62,19 +62,28 @@ def started(runtime: Runtime, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.parametrize(
-    "runtime",
-    [
-        pytest.param(lambda: node("20.20.2"), id="node 20"),
-        pytest.param(lambda: node("24.21.0"), id="node 24"),
-        pytest.param(bun, id="bun"),
-    ],
-)
-def test_both_ends_in_javascript_are_seen_to_the_byte(runtime, pki: Pki) -> None:
-    with tapping("multi", files=[runtime().file]) as tap:
-        process = started(runtime(), pki.server.certificate, pki.server.key, CONNECTIONS)
-        assert tap.read_until_end(process) == 0
-        streams = tap.streams(process.pid)
+RUNTIMES: dict[str, Callable[[], Runtime]] = {
+    "node 20": lambda: node("20.20.2"),
+    "node 24": lambda: node("24.21.0"),
+    "bun": bun,
+    "grpcio": lambda: python("grpcio", "1.85.3", "grpc_pairs.py"),
+    "curl_cffi": lambda: python("curl_cffi", "0.17.0", "curl_cffi_client.py"),
+}
+
+
+@pytest.fixture(scope="module")
+def tap() -> Iterator[Tap]:
+    """All of the files at once: to load and to detach takes seconds."""
+    files = [LIBSSL, str(envoy_binary()), *(runtime().file for runtime in RUNTIMES.values())]
+    with tapping("multi", files=files) as tap:
+        yield tap
+
+
+@pytest.mark.parametrize("name", ["node 20", "node 24", "bun"])
+def test_both_ends_in_javascript_are_seen_to_the_byte(tap: Tap, name: str, pki: Pki) -> None:
+    process = started(RUNTIMES[name](), pki.server.certificate, pki.server.key, CONNECTIONS)
+    assert tap.read_until_end(process) == 0
+    streams = tap.streams(process.pid)
 
     texts = ["".join(f"<{number}:{'x' * size}>" for size in SIZES).encode() for number in range(CONNECTIONS)]
     for direction in Direction:
@@ -83,12 +92,11 @@ def test_both_ends_in_javascript_are_seen_to_the_byte(runtime, pki: Pki) -> None
         assert Counter(carried) == Counter(texts * 2)
 
 
-def test_both_ends_of_grpc_are_seen_to_the_byte(pki: Pki) -> None:
-    runtime = python("grpcio", "1.85.3", "grpc_pairs.py")
-    with tapping("multi", files=[runtime.file]) as tap:
-        process = started(runtime, pki.ca, pki.server.certificate, pki.server.key, CONNECTIONS)
-        assert tap.read_until_end(process) == 0
-        streams = tap.streams(process.pid)
+def test_both_ends_of_grpc_are_seen_to_the_byte(tap: Tap, pki: Pki) -> None:
+    files = (pki.ca, pki.server.certificate, pki.server.key)
+    process = started(RUNTIMES["grpcio"](), *files, CONNECTIONS)
+    assert tap.read_until_end(process) == 0
+    streams = tap.streams(process.pid)
 
     sent, received = (
         Counter(data for (_, way), data in streams.items() if way is direction)
@@ -103,10 +111,9 @@ def test_both_ends_of_grpc_are_seen_to_the_byte(pki: Pki) -> None:
         assert asked.count(b"x") >= sum(SIZES)
 
 
-def test_curl_with_boringssl_is_seen_as_its_server_sees_it(pki: Pki) -> None:
-    runtime = python("curl_cffi", "0.17.0", "curl_cffi_client.py")
-    with tapping("multi", files=[LIBSSL, runtime.file]) as tap, running_cpython_server(pki) as server:
-        process = started(runtime, server.url, pki.ca, CONNECTIONS)
+def test_curl_with_boringssl_is_seen_as_its_server_sees_it(tap: Tap, pki: Pki) -> None:
+    with running_cpython_server(pki) as server:
+        process = started(RUNTIMES["curl_cffi"](), server.url, pki.ca, CONNECTIONS)
         assert tap.read_until_end(process) == 0
         ours, theirs = tap.streams(process.pid), tap.streams(server.pid)
         observed = {event.connection: event for event in tap.of(ConnectionObserved, process.pid)}
@@ -119,11 +126,8 @@ def test_curl_with_boringssl_is_seen_as_its_server_sees_it(pki: Pki) -> None:
     assert all(event.local for event in observed.values())
 
 
-def test_envoy_is_seen_as_its_clients_see_it(pki: Pki, tmp_path: Path) -> None:
-    with (
-        tapping("multi", files=[LIBSSL, str(envoy_binary())]) as tap,
-        running_envoy(tmp_path, pki) as envoy,
-    ):
+def test_envoy_is_seen_as_its_clients_see_it(tap: Tap, pki: Pki, tmp_path: Path) -> None:
+    with running_envoy(tmp_path, pki) as envoy:
         client = started(PLAIN_REQUESTS, envoy.url, pki.ca, CONNECTIONS)
         assert tap.read_until_end(client) == 0
         ours, theirs = tap.streams(envoy.pid), tap.streams(client.pid)
