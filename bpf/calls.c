@@ -141,10 +141,14 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	}
 	size = result;
-	if ((count == QTAP_COUNT_ARG4 || count == QTAP_COUNT_ARG5) && bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer))
+	if ((count == QTAP_COUNT_ARG4 || count == QTAP_COUNT_ARG5) &&
+	    bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer)) {
+		qtap_lose_count(call.handle);
 		return 0;
+	}
 	if (size > QTAP_MAX_CALL_BYTES) { // what a process says of itself must not run our sums over
 		qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, 0);
+		qtap_lose_count(call.handle);
 		return 0;
 	}
 	state = qtap_find_or_begin(thread, call.handle, cookie);
@@ -171,6 +175,8 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	if (!state->socket)
 		qtap_tell_unbound(state);
+	else
+		qtap_count_from_handshake(state, call.handle, cookie);
 	run = &thread->run;
 	run->buffer = call.buffer;
 	if (shape == QTAP_SHAPE_GNUTLS_SEND && !call.buffer)

@@ -307,6 +307,9 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 				(void *)(transfer->buffer + transfer->message + QTAP_HELLO_RANDOM +
 					 QTAP_RANDOM_SKIPPED)))
 		return;
+	fresh.seen_ns = bpf_ktime_get_boot_ns();
+	fresh.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
+	fresh.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
 	if (kind == QTAP_CLIENT_HELLO) {
 		__builtin_memcpy(fresh.client_random, random, QTAP_RANDOM_BYTES);
 		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_CLIENT : QTAP_SERVER;
@@ -317,13 +320,17 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 		qtap_submit_handshake(transfer, &fresh, tgid);
 	} else if (kind == QTAP_SERVER_HELLO) {
 		hello = hellos.lookup(&socket);
+		// That of another connection is left where nobody saw its end.
+		if (hello && (hello->local_port != fresh.local_port || hello->remote_port != fresh.remote_port))
+			hello = NULL;
 		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_SERVER : QTAP_CLIENT;
 		if (hello)
 			fresh = *hello;
-		else // received in pieces, or not looked at
-			hellos.update(&socket, &fresh);
-		if (!qtap_same_random(random, qtap_retry_random))
+		if (!qtap_same_random(random, qtap_retry_random)) {
 			qtap_remember_random(transfer, random, tgid);
+			fresh.answered = 1;
+		}
+		hellos.update(&socket, &fresh);
 		qtap_submit_handshake(transfer, &fresh, tgid);
 		if (transfer->more)
 			qtap_submit_buffers(transfer, &fresh, tgid);

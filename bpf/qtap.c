@@ -8,6 +8,7 @@
 #include "include/qtap_maps.h"
 #include "include/qtap_connection.h"
 #include "include/qtap_binding.h"
+#include "include/qtap_counting.h"
 #include "include/qtap_submit.h"
 #include "process.c"
 #include "handshake.c"

@@ -22,7 +22,7 @@ QTAP_INLINE void qtap_count_ended(u64 socket, struct qtap_hello *hello)
 	struct qtap_speaker *speaker;
 	u32 ending = hello->captured ? QTAP_ENDED_CAPTURED : QTAP_ENDED_MISSED, tgid = hello->tgid;
 
-	if (hello->relayed)
+	if (hello->relayed || !hello->tgid)
 		return;
 	carried = qtap_read(u64, socket + OFF_TCP_BYTES_SENT) + qtap_read(u64, socket + OFF_TCP_BYTES_RECEIVED);
 	count = ended_connections.lookup(&ending);

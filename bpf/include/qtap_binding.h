@@ -17,6 +17,13 @@ QTAP_INLINE int qtap_is_zero_random(const u8 *random)
 	return !(words[0] | words[1]);
 }
 
+// Positions do not count from the handshake, or no more.
+QTAP_INLINE void qtap_stop_counting(struct qtap_state *state)
+{
+	if (state->connection.flags & QTAP_FROM_HANDSHAKE)
+		state->connection.flags |= QTAP_UNCOUNTED;
+}
+
 // The state is from now on that of what this socket carries.
 QTAP_INLINE void qtap_set_socket(struct qtap_state *state, u64 handle, u64 socket, u64 io, u8 source)
 {
@@ -40,9 +47,16 @@ QTAP_INLINE void qtap_set_socket(struct qtap_state *state, u64 handle, u64 socke
 		bpf_probe_read_kernel(state->connection.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
 		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
 	}
+	if (hello && (hello->local_port != state->connection.local_port ||
+		      hello->remote_port != state->connection.remote_port))
+		hello = NULL;
+	// Bound anew to what may be another connection's socket, it has not been counted from its handshake.
+	if (!hello || !qtap_same_random(state->connection.client_random, hello->client_random))
+		qtap_stop_counting(state);
 	if (hello) {
 		hello->captured = 1;
-		__builtin_memcpy(state->connection.client_random, hello->client_random, QTAP_RANDOM_BYTES);
+		if (!qtap_is_zero_random(hello->client_random))
+			__builtin_memcpy(state->connection.client_random, hello->client_random, QTAP_RANDOM_BYTES);
 		if (state->connection.role == QTAP_ROLE_UNKNOWN)
 			state->connection.role = hello->role;
 	}

@@ -134,6 +134,7 @@ QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 s
 	u32 hook = QTAP_COOKIE_HOOK(cookie);
 	struct qtap_connection_key parent_key = {};
 	struct qtap_state fresh = {}, *parent;
+	int is_replaced = ended && ended->connection.process_start_ns == start_ns;
 
 	fresh.connection.process_start_ns = start_ns;
 	fresh.connection.handle = key->handle;
@@ -148,11 +149,17 @@ QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 s
 	parent_key.handle = key->handle;
 	parent_key.tgid = qtap_parent_tgid();
 	parent = connections.lookup(&parent_key);
-	if (hook != QTAP_HOOK_HANDSHAKE && hook != QTAP_HOOK_CLEAR && parent &&
+	if (hook != QTAP_HOOK_HANDSHAKE && hook != QTAP_HOOK_CLEAR && !is_replaced && parent &&
 	    parent->connection.generation < start_ns) {
 		if (fresh.connection.role == QTAP_ROLE_UNKNOWN)
 			fresh.connection.role = parent->connection.role;
 		fresh.connection.flags = parent->connection.flags;
+		if (fresh.connection.flags & QTAP_FROM_HANDSHAKE) {
+			fresh.position[QTAP_EGRESS] = parent->position[QTAP_EGRESS];
+			fresh.position[QTAP_INGRESS] = parent->position[QTAP_INGRESS];
+			__builtin_memcpy(fresh.connection.client_random, parent->connection.client_random,
+					 QTAP_RANDOM_BYTES);
+		}
 	}
 	if (ended)
 		connections.update(key, &fresh);

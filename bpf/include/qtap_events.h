@@ -27,7 +27,11 @@ enum qtap_peer_source {
 	QTAP_PEER_DESCRIPTOR = 4, // the TLS object itself holds the descriptor (Go)
 };
 enum qtap_close_reason { QTAP_SSL_FREE = 1, QTAP_SOCKET_CLOSED = 2, QTAP_REPLACED = 3 };
-enum qtap_connection_flag { QTAP_HANDSHAKE_SEEN = 1 };
+enum qtap_connection_flag {
+	QTAP_HANDSHAKE_SEEN = 1,
+	QTAP_FROM_HANDSHAKE = 2, // positions count every byte since the handshake,
+	QTAP_UNCOUNTED = 4,      // but that this says that they do so no more: what was said once is not taken back
+};
 
 // As much of a hello's random as tells connections apart: bytes 8 to 23, which are random even where a library
 // puts the time first or a sentinel last (RFC 5246 7.4.1.2, RFC 8446 4.1.3).

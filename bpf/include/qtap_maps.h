@@ -137,15 +137,25 @@ BPF_TABLE("lru_hash", struct qtap_io_key, struct qtap_connection_key, connection
 // Written by the supervisor; number 0 is never written and means that nothing is known.
 BPF_ARRAY(layouts, struct qtap_layout, QTAP_MAX_FILES);
 
-// What was seen of the hellos on a socket. Key: struct sock *. Written when a ClientHello is sent or received,
-// removed at the socket's end.
+// Since when each probed file has all of its probes (boot time). Index: the file's number, as in `layouts`; 0 while it
+// has not. QTAP_EVERY_FILE: since when what is excluded has not been made less. Written by the supervisor.
+#define QTAP_EVERY_FILE 0
+BPF_ARRAY(probed_since, u64, QTAP_MAX_FILES);
+
+// What was seen of the hellos on a socket. Key: struct sock *. Written when a hello is sent or received, removed at
+// the socket's end.
 struct qtap_hello {
-	u8 client_random[QTAP_RANDOM_BYTES];
-	u32 tgid; // of the process that sent or received it
+	u64 seen_ns;
+	u8 client_random[QTAP_RANDOM_BYTES]; // 0 in that case
+	u32 tgid; // of the process that sent or received it, 0 where only the ServerHello was seen
+	u16 local_port; // of the connection that it went by
+	u16 remote_port;
 	u8 role; // of the end that is at this socket
 	u8 captured; // plaintext of this connection was captured
 	u8 relayed;  // the process passes on what others say to each other
-	u8 _pad;
+	u8 answered; // a ServerHello went by
+	u8 claimed;  // some connection's positions count from here on
+	u8 _pad[3];
 };
 BPF_TABLE("lru_hash", u64, struct qtap_hello, hellos, QTAP_MAX_CONNECTIONS);
 

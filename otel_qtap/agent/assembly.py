@@ -14,6 +14,7 @@ from otel_qtap.agent.watcher import chosen_processes
 from otel_qtap.agent.workloads import Workloads
 from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.classification.registry import CLASSIFIERS
+from otel_qtap.correlation.clients import Join
 from otel_qtap.correlation.correlator import CaptureSpans, Correlator, TraceMode
 from otel_qtap.correlation.sampling import new_sampler
 from otel_qtap.handshake.table import HandshakeTable
@@ -45,6 +46,7 @@ def build_correlator(settings: Settings) -> Correlator:
         adoption_ns=int(settings.trace.adoption_seconds * 1e9),
         random_bytes=os.urandom,
         capture_spans=CaptureSpans(settings.trace.capture_span),
+        join=Join(settings.trace.join),
     )
 
 

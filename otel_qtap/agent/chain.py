@@ -125,6 +125,7 @@ class Chain:
         self._tracker = tracker
         self._dispatcher = dispatcher
         self._identify = correlator.identify
+        self._observe_client = correlator.observe
         self._is_otlp = correlator.exporters.observe
         self._keep_otlp = keep_otlp
         self._otlp = 0
@@ -168,6 +169,8 @@ class Chain:
             self._contexts[event.connection] = context
             self._by_process.setdefault(event.connection.process, set()).add(event.connection)
             self._dispatcher.observe(context)
+            if self._workloads.verdict(context):
+                self._observe_client(context)
         elif isinstance(event, HandshakeCompleted) and (known := self._contexts.get(event.connection)):
             self._told.add(event.connection)
             self._untold.pop(event.connection, None)
@@ -310,6 +313,8 @@ class Chain:
                 self._verdicts[connection] = allowed
                 self._contexts[connection] = renewed = replace(context, facts=facts)
                 self._dispatcher.observe(renewed)
+                if allowed:
+                    self._observe_client(renewed)
         self._release(key, facts)
         self._hand_on()
 

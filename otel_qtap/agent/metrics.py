@@ -53,6 +53,8 @@ def publish_metrics(
     single("qtap.protocol.opaque.io", lambda: protocols().opaque_bytes)
     single("qtap.protocol.opaque", lambda: protocols().opaque_connections)
     by("qtap.trace.placed", "qtap.trace.position", lambda: _positions(rooms))
+    single("qtap.trace.derived", lambda: rooms.correlator.statistics().derived)
+    single("qtap.trace.reused_random", lambda: rooms.correlator.statistics().reused_randoms)
     single("qtap.trace.unsampled", lambda: rooms.correlator.statistics().unsampled)
     single("qtap.trace.malformed", lambda: rooms.correlator.statistics().malformed)
     single("qtap.exchange.otlp", lambda: chain.statistics().otlp)

@@ -182,6 +182,8 @@ class ProbedFiles:
                 logger.debug("%s", error)
             self._scanner.try_again(plan.identity)
             return
+        for number in numbers:
+            self._numbers.attached(number)
         if plan.identity in self._refused:
             self._refused.remove(plan.identity)
             logger.info("%s can be probed now", name, extra={"event_name": _REFUSED_EVENT})
@@ -269,6 +271,10 @@ class ProbedFiles:
                 self._numbers.give_back(number)
             self._probed.remove(probed.plan.identity)
             logger.info("no longer probing %s", probed.name)
+
+    def included_more(self) -> None:
+        """Processes are captured that were excluded before."""
+        self._numbers.included_more()
 
     def detach(self) -> None:
         """Close all probes; the last process that holds them detaches."""

@@ -188,6 +188,7 @@ class Watcher:
         if pid not in self._never:
             with contextlib.suppress(OSError):  # it was not in there
                 map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
+                self._files.included_more()
 
     def notice(self, notice: ProcessNotice) -> None:
         """The kernel side saw something."""

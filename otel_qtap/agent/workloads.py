@@ -76,6 +76,7 @@ class Workloads:
             tls_library=observed.tls_library,
             handshake_seen=observed.handshake_seen,
             client_random=observed.client_random,
+            from_handshake=observed.from_handshake,
             facts=self.facts_of(observed.connection.process, observed.command, observed.user_id),
         )
 

@@ -15,8 +15,10 @@ from otel_qtap.capture.records import (
     CONNECTION_HEADER,
     DATA_OFFSET,
     DATA_RECORD,
+    FROM_HANDSHAKE,
     HANDSHAKE_SEEN,
     RANDOM_BYTES,
+    UNCOUNTED,
     Kind,
     text,
 )
@@ -156,6 +158,7 @@ class Decoder:
                 tls_library=_LIBRARY_NAMES.get(library, ""),
                 file=file,
                 client_random=b"" if client_random == _NO_RANDOM else client_random,
+                from_handshake=flags & (FROM_HANDSHAKE | UNCOUNTED) == FROM_HANDSHAKE,
             )
         )
         return connection

@@ -37,6 +37,7 @@ MAPS = (
     "unsent_buffers",
     "connections_by_io",
     "layouts",
+    "probed_since",
     "hellos",
     "sockets_by_random",
     "unbound_processes",

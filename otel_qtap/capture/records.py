@@ -23,6 +23,8 @@ class Kind(IntEnum):
 
 CLOSE_REASONS = {1: "ssl_free", 2: "socket_closed", 3: "replaced"}
 HANDSHAKE_SEEN = 1
+FROM_HANDSHAKE = 2
+UNCOUNTED = 4
 
 DATA_HEADER = Struct("<IIQQQII")
 """kind, direction, timestamp_ns, started_ns, position, size, captured"""

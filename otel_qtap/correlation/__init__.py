@@ -7,10 +7,13 @@ propagation  the readers that OTEL_PROPAGATORS names, in its order
 sampling     the samplers that OTEL_TRACES_SAMPLER names
 exports      which exchanges are OTLP, and which processes export spans
 adoption     how often and how long one observed context may be a parent
-ids          the only maker of trace and span ids
+ids          random trace and span ids
+derivation   ids that both ends of a TLS connection derive alike
+clients      whether the client of a server is observed, too
 correlator   Exchange -> SpanIdentity
 """
 
+from otel_qtap.correlation.clients import Join
 from otel_qtap.correlation.correlator import CaptureSpans, CorrelationStatistics, Correlator, TraceMode
 from otel_qtap.correlation.ids import IdSource
 from otel_qtap.correlation.sampling import Sampler, new_sampler
@@ -20,6 +23,7 @@ __all__ = [
     "CorrelationStatistics",
     "Correlator",
     "IdSource",
+    "Join",
     "Sampler",
     "TraceMode",
     "new_sampler",

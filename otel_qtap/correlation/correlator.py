@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Final
 
 from otel_qtap.correlation.adoption import AdoptionBound
+from otel_qtap.correlation.clients import Join, ObservedClients
 from otel_qtap.correlation.context import ObservedContext
+from otel_qtap.correlation.derivation import Derivation, DerivedIds
 from otel_qtap.correlation.exports import EVIDENCE, OtlpExporters
 from otel_qtap.correlation.ids import IdSource
 from otel_qtap.correlation.propagation import Propagation
@@ -19,6 +21,8 @@ from otel_qtap.model.trace import SpanIdentity, SpanTarget
 _SERVER: Final = SpanKind.SERVER
 _SAMPLED = 0x01
 _RANDOM = 0x02
+# Values of SpanIdentity.join.
+_NONE, _PROPAGATED, _DERIVED, _BOTH = "none", "propagated", "derived", "both"
 
 
 class TraceMode(StrEnum):
@@ -63,6 +67,10 @@ class CorrelationStatistics:
     """Spans in a trace of their own that link to an observed context, whatever the reason."""
     enriched: int
     """Exchanges whose span is the process's own."""
+    derived: int
+    """Spans, of any of these, whose ids the other end's agent derives alike."""
+    reused_randoms: int
+    """Exchanges whose ids were not derived because another connection had the same random."""
     unsampled: int
     """Exchanges of which no span is exported."""
     adoption_bounded: int
@@ -80,7 +88,8 @@ class Correlator:
     ``ignore_parent_sampling`` a span whose observed context is not sampled starts a trace of its own,
     linked to that context: a sampled span below an unsampled one would dangle. One observed context is
     adopted at most ``adoption_limit`` times and for ``adoption_ns``; then spans link to it.
-    ``capture_spans`` says which enriched exchanges get an INTERNAL span.
+    ``capture_spans`` says which enriched exchanges get an INTERNAL span, ``join`` where ids are derived
+    (never in mode ``root``).
     Raises SettingsError for an unknown propagator.
     """
 
@@ -89,7 +98,11 @@ class Correlator:
         "_adoption_bounded",
         "_capture_sides",
         "_children",
+        "_clients",
+        "_derivation",
+        "_derived",
         "_enriched",
+        "_expects_client",
         "_ignore_parent_sampling",
         "_links",
         "_mode",
@@ -100,6 +113,7 @@ class Correlator:
         "_unsampled",
         "exporters",
         "id_source",
+        "observe",
     )
 
     def __init__(
@@ -113,6 +127,7 @@ class Correlator:
         adoption_ns: int,
         random_bytes: Callable[[int], bytes],
         capture_spans: CaptureSpans = CaptureSpans.BOTH,
+        join: Join = Join.AUTO,
     ) -> None:
         self.exporters = OtlpExporters()
         """Who exports spans; it must be shown each exchange before that is identified."""
@@ -124,6 +139,13 @@ class Correlator:
         self._ignore_parent_sampling = ignore_parent_sampling
         self._adoption = AdoptionBound(limit=adoption_limit, duration_ns=adoption_ns)
         self._capture_sides = _SIDES[capture_spans]
+        # Roots are meant to be by themselves.
+        self._derivation = None if join is Join.OFF or mode is TraceMode.ROOT else Derivation()
+        self._clients = ObservedClients(join)
+        self._expects_client = self._clients.expects_span
+        self.observe = self._clients.observe
+        """To be told of each connection, and of what is learnt of it, if its exchanges will become spans."""
+        self._derived = 0
         self._enriched = 0
         self._roots = 0
         self._children = 0
@@ -139,52 +161,67 @@ class Correlator:
 
     def identify(self, exchange: Exchange) -> SpanIdentity:
         """Give the exchange its place; any field value is accepted, bad ones count as absent."""
-        trace_id, span_id = self.id_source.ids(exchange.connection, exchange.request_offset, exchange.kind)
+        derived = self._derivation.ids(exchange) if self._derivation is not None else None
         fields = exchange.propagation
         observed = self._propagation.read(fields) if fields else None
+        kind = exchange.kind
         if observed is None:
             # A client that was instrumented would have sent a context. A server that is makes a root span
             # of its own when none came, under ids that nobody else can know.
-            if exchange.kind is _SERVER and (evidence := self._evidence(exchange.connection)):
-                return self._beside(trace_id, span_id, evidence, None)
+            if kind is _SERVER and (evidence := self._evidence(exchange.connection)):
+                return self._beside(evidence, None)
             self._roots += 1
-            return self._root(trace_id, span_id, self._sampler(trace_id, None), None)
+            return self._own(exchange, derived, None, None)
         if self._mode is TraceMode.LINK:
-            return self._root(trace_id, span_id, self._sampler(trace_id, None), observed)
+            return self._own(exchange, derived, observed, None)
         if observed.sampled is False and self._ignore_parent_sampling:
             self._sampling_ignored += 1
-            return self._root(trace_id, span_id, self._sampler(trace_id, None), observed)
+            return self._own(exchange, derived, observed, None)
         if not self._adoption.adopt(observed.trace_id + observed.span_id, exchange.start_ns):
             # The decision still is the observed one: a context that was not sampled must not
             # begin to show once it is over the bound.
             self._adoption_bounded += 1
-            if exchange.kind is _SERVER and (evidence := self._evidence(exchange.connection)):
-                return self._beside(trace_id, span_id, evidence, observed)
-            return self._root(trace_id, span_id, self._sampler(trace_id, observed.sampled), observed)
+            if kind is _SERVER and (evidence := self._evidence(exchange.connection)):
+                return self._beside(evidence, observed)
+            return self._own(exchange, derived, observed, observed.sampled)
         sampled = self._sampler(observed.trace_id, observed.sampled)
         if not sampled:
             self._unsampled += 1
+        parent_span_id = observed.span_id
+        if derived is None:
+            join = _PROPAGATED
+            _, span_id = self.id_source.ids()
+        else:
+            self._derived += 1
+            join = _BOTH
+            span_id = derived.client_span_id
+            if kind is _SERVER:
+                span_id = derived.server_span_id
+                if self._expects_client(exchange.connection, self._evidence, has_context=True):
+                    parent_span_id = derived.client_span_id
         if evidence := self._evidence(exchange.connection):
             self._enriched += 1
             return SpanIdentity(
                 trace_id=observed.trace_id,
                 span_id=observed.span_id,
-                parent_is_remote=exchange.kind is _SERVER,
+                parent_is_remote=kind is _SERVER,
                 trace_flags=(_SAMPLED if sampled else 0) | (_RANDOM if observed.random_flag else 0),
                 trace_state=observed.trace_state,
                 sampled=sampled,
                 instrumentation=evidence,
-                capture_span_id=span_id if exchange.kind in self._capture_sides else b"",
+                capture_span_id=span_id if kind in self._capture_sides else b"",
+                join=join,
             )
         self._children += 1
         return SpanIdentity(
             trace_id=observed.trace_id,
             span_id=span_id,
-            parent_span_id=observed.span_id,
+            parent_span_id=parent_span_id,
             parent_is_remote=True,
             trace_flags=(_SAMPLED if sampled else 0) | (_RANDOM if observed.random_flag else 0),
             trace_state=observed.trace_state,
             sampled=sampled,
+            join=join,
         )
 
     def _evidence(self, connection: ConnectionContext) -> str:
@@ -199,11 +236,13 @@ class Correlator:
             return "" if said == NOT_INSTRUMENTED else said
         return EVIDENCE if self.exporters.include(connection) else ""
 
-    def _beside(
-        self, trace_id: bytes, span_id: bytes, evidence: str, observed: ObservedContext | None
-    ) -> SpanIdentity:
-        """The identity of an exchange whose span cannot be named: an INTERNAL root span stands for it."""
+    def _beside(self, evidence: str, observed: ObservedContext | None) -> SpanIdentity:
+        """The identity of an exchange whose span cannot be named: an INTERNAL root span stands for it.
+
+        Its ids are random: in the client's trace it would pass for the span that it is beside.
+        """
         self._enriched += 1
+        trace_id, span_id = self.id_source.ids()
         sampled = self._sampler(trace_id, None if observed is None else observed.sampled)
         if not sampled:
             self._unsampled += 1
@@ -212,29 +251,52 @@ class Correlator:
             span_id=span_id,
             trace_flags=_RANDOM | _SAMPLED if sampled else _RANDOM,
             sampled=sampled,
-            link=None
-            if observed is None
-            else SpanTarget(trace_id=observed.trace_id, span_id=observed.span_id),
+            link=None if observed is None else _target(observed),
             instrumentation=evidence,
             capture_span_id=span_id,
         )
 
-    def _root(
-        self, trace_id: bytes, span_id: bytes, sampled: bool, observed: ObservedContext | None
+    def _own(
+        self,
+        exchange: Exchange,
+        derived: DerivedIds | None,
+        observed: ObservedContext | None,
+        decision: bool | None,
     ) -> SpanIdentity:
-        """The identity of a span in its own trace, linked to ``observed`` where there is one."""
+        """The identity of a span in a trace that no wire names, linked to ``observed`` where there is one.
+
+        Where ids are derived that is the trace of the exchange, which both its ends are in.
+        """
+        parent_span_id = b""
+        if derived is None:
+            join = _NONE
+            trace_id, span_id = self.id_source.ids()
+        else:
+            self._derived += 1
+            join = _DERIVED
+            trace_id, span_id, server_span_id = derived
+            if exchange.kind is _SERVER:
+                if self._expects_client(
+                    exchange.connection, self._evidence, has_context=observed is not None
+                ):
+                    parent_span_id = span_id
+                span_id = server_span_id
         link = None
         if observed is not None:
             self._links += 1
-            link = SpanTarget(trace_id=observed.trace_id, span_id=observed.span_id)
+            link = _target(observed)
+        sampled = self._sampler(trace_id, decision)
         if not sampled:
             self._unsampled += 1
         return SpanIdentity(
             trace_id=trace_id,
             span_id=span_id,
+            parent_span_id=parent_span_id,
+            parent_is_remote=parent_span_id != b"",
             trace_flags=_RANDOM | _SAMPLED if sampled else _RANDOM,
             sampled=sampled,
             link=link,
+            join=join,
         )
 
     def statistics(self) -> CorrelationStatistics:
@@ -245,7 +307,13 @@ class Correlator:
             links=self._links,
             enriched=self._enriched,
             unsampled=self._unsampled,
+            derived=self._derived,
+            reused_randoms=self._derivation.reused if self._derivation is not None else 0,
             adoption_bounded=self._adoption_bounded,
             sampling_ignored=self._sampling_ignored,
             malformed=self._propagation.malformed,
         )
+
+
+def _target(observed: ObservedContext) -> SpanTarget:
+    return SpanTarget(trace_id=observed.trace_id, span_id=observed.span_id)

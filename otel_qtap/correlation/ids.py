@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only maker of trace and span ids."""
+"""The only maker of trace and span ids that are not derived."""
 
 from collections.abc import Callable
 
-from otel_qtap.model.exchange import SpanKind
-from otel_qtap.model.identity import ConnectionContext
 from otel_qtap.model.trace import SpanTarget
 
 _PAIR = 24
@@ -26,12 +24,8 @@ class IdSource:
         self._random_bytes = random_bytes
         self._drawn: list[tuple[bytes, bytes]] = []
 
-    def ids(self, connection: ConnectionContext, request_offset: int, side: SpanKind) -> tuple[bytes, bytes]:
-        """Trace id (16 bytes) and span id (8) for the exchange that the arguments name.
-
-        They are what both ends of a TLS connection know of an exchange, and the span's side of it.
-        Without a shared secret of the connection the ids are random.
-        """
+    def ids(self) -> tuple[bytes, bytes]:
+        """Trace id (16 bytes) and span id (8), random."""
         return (self._drawn or self._draw()).pop()
 
     def new_span_target(self) -> SpanTarget:

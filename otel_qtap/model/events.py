@@ -27,6 +27,8 @@ class ConnectionObserved:
     """Number of the probed file that the TLS object belongs to; 0: not known."""
     client_random: bytes = b""
     """Bytes 8 to 23 of the ClientHello's random, which both ends of a connection see; empty: not known."""
+    from_handshake: bool = False
+    """Positions count every byte of plaintext since the handshake of that random."""
 
 
 @dataclass(slots=True)

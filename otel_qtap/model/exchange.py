@@ -95,5 +95,6 @@ class Exchange:
     incomplete: tuple[Incomplete, ...] = ()
     propagation: Mapping[str, str] = field(default_factory=dict)
     """Trace propagation fields seen on the wire, lower-case names: traceparent, b3, ..."""
-    request_offset: int = 0
-    """Stream offset of the request's first byte, counted from the handshake."""
+    request_offset: int = -1
+    """Stream offset of the request's first byte, -1 where it is not known for certain. It counts from the
+    handshake where the connection's do (``ConnectionContext.from_handshake``)."""

@@ -159,6 +159,8 @@ class ConnectionContext:
     """False when the agent attached after this connection was made."""
     client_random: bytes = b""
     """Part of the ClientHello's random; empty: not known."""
+    from_handshake: bool = False
+    """Stream offsets count every byte of plaintext since the handshake of that random."""
     handshake: HandshakeFacts | None = None
     """None: nothing was seen of the handshake in clear."""
     facts: ProcessFacts = field(

@@ -27,6 +27,9 @@ class SpanIdentity:
     ids are those of the span on the wire, or our own where there is none on it."""
     capture_span_id: bytes = b""
     """Id of the INTERNAL span that shows what was captured, where there is one beside the process's own."""
+    join: str = "none"
+    """By what the span found its trace: ``propagated``, a context on the wire; ``derived``, ids that both
+    ends of the TLS connection derive; ``both``, the trace by one, the span's id by the other; ``none``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

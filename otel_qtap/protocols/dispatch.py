@@ -201,7 +201,8 @@ class Dispatcher:
                 self._opaque_bytes += len(event.data)
                 return []
             if undecided is None:
-                start = 0 if connection.context.handshake_seen else UNKNOWN_START
+                context = connection.context
+                start = 0 if context.handshake_seen or context.from_handshake else UNKNOWN_START
                 undecided = connection.undecided = _Undecided((start, start))
             return self._decide(connection, undecided, event)
         if undecided is not None and isinstance(event, GapDetected | DirectionEnded):

@@ -85,6 +85,7 @@ Attachment = Literal["auto", "multi", "perf"]
 Sites = Literal["auto", "classic"]
 TraceMode = Literal["auto", "child", "link", "root", "enrich"]
 CaptureSpan = Literal["both", "client", "none"]
+Join = Literal["auto", "headerless", "always", "off"]
 LogLevel = Literal["", "debug", "info", "warn", "error"]
 LogFormat = Literal["auto", "text", "json"]
 
@@ -341,6 +342,14 @@ class Trace:
         "Which ends of an exchange whose span is the process's own get a span `qtap.capture` of kind "
         "INTERNAL below it, which shows the payload in a trace view.",
         default="both",
+    )
+    join: Join = setting(
+        one_of(Join),
+        "Whether both ends of a TLS connection get ids that their agents derive alike, so that they are in "
+        "one trace without a header, a server's span below its client's where that is observed, or may be: "
+        "on another host, at an address that is not public (`auto`), or at any (`always`). With "
+        "`headerless`, a context on the wire is the parent wherever there is one; `off`: ids are random.",
+        default="auto",
     )
     ignore_parent_sampling: bool = setting(
         FLAG, "Export spans, in a new trace, also where the caller decided against sampling.", default=False

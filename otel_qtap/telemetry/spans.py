@@ -116,6 +116,7 @@ class SpanEncoder:
             parts.append(self._client_side)
         elif kind is _SERVER:
             parts.append(self._server_side)
+        parts.append(attributes.fragment(names.TRACE_JOIN, identity.join))
         if identity.instrumentation:
             parts.append(attributes.fragment(names.INSTRUMENTATION_EVIDENCE, identity.instrumentation))
         if record.incomplete:

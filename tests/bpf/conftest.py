@@ -127,7 +127,9 @@ def tapping(
     for path in files:
         plan = alter(locator.locate(path))
         assert plan.sites, plan.refusals
-        probes.append(Probes(session, path, sites_of(plan, numbers.take(plan.layout))))
+        number = numbers.take(plan.layout)
+        probes.append(Probes(session, path, sites_of(plan, number)))
+        numbers.attached(number)
     maps = session.maps
     yield Tap(
         session=session,

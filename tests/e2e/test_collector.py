@@ -84,11 +84,14 @@ def test_span_joins_the_trace_that_was_on_the_wire(
         request("curl", "GET", f"{nginx.url}/missing", pki.ca)
         spans = collector.wait_for_port(nginx.port, 4)
 
-    joined = [span for span in spans if span.trace_id == trace_id]
-    assert [span.parent_span_id for span in joined] == [parent_id, parent_id]
-    assert all(span.trace_state == "vendor=value" for span in joined)
-    own = [span for span in spans if span.trace_id != trace_id]
-    assert [span.parent_span_id for span in own] == ["", ""]
+    joined = {span.kind: span for span in spans if span.trace_id == trace_id}
+    assert joined["client"].parent_span_id == parent_id
+    assert joined["server"].parent_span_id == joined["client"].span_id
+    assert all(span.trace_state == "vendor=value" for span in joined.values())
+    own = {span.kind: span for span in spans if span.trace_id != trace_id}
+    assert own["client"].parent_span_id == ""
+    assert own["server"].parent_span_id == own["client"].span_id
+    assert own["server"].trace_id == own["client"].trace_id
 
 
 def test_caller_that_did_not_sample_gets_no_span_but_its_payload_is_kept(

@@ -30,6 +30,24 @@ def own_network() -> Iterator[None]:
             _check(_libc.setns(before.fileno(), _CLONE_NEWNET))
 
 
+@contextmanager
+def current_network() -> Iterator[int]:
+    """A descriptor of this thread's network, which lives as long as that."""
+    with Path("/proc/thread-self/ns/net").open("rb") as network:
+        yield network.fileno()
+
+
+@contextmanager
+def entered(network: int) -> Iterator[None]:
+    """This thread, and what it starts, in a network by its descriptor."""
+    with current_network() as before:
+        _check(_libc.setns(network, _CLONE_NEWNET))
+        try:
+            yield
+        finally:
+            _check(_libc.setns(before, _CLONE_NEWNET))
+
+
 def _check(result: int) -> None:
     if result:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

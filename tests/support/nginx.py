@@ -35,7 +35,7 @@ http {{
     keepalive_timeout 300s;
     open_file_cache max=100;
     server {{
-        listen 127.0.0.1:{port} ssl;
+        listen {address}:{port} ssl;
         server_name localhost;
         ssl_protocols TLSv1.2 TLSv1.3;
         ssl_certificate {certificate};
@@ -45,6 +45,7 @@ http {{
         location = /take {{ default_type text/plain; return 200 "taken\\n"; }}
         location = /broken {{ default_type text/plain; return 503 "broken\\n"; }}
         location = /missing {{ default_type text/plain; return 404 "missing\\n"; }}
+        location /echo/ {{ default_type text/plain; return 200 "$request_uri\n"; }}
         location ~ ^/sized/(\\d+)(/|$) {{ alias {directory}/sized/$1; }}
         {proxy}
     }}
@@ -91,9 +92,18 @@ class Nginx:
 
 @contextmanager
 def running_nginx(
-    directory: Path, pki: Pki, *, workers: int = 1, upstream: str = "", port: int | None = None
+    directory: Path,
+    pki: Pki,
+    *,
+    workers: int = 1,
+    upstream: str = "",
+    port: int | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[Nginx]:
-    """Run nginx; with ``upstream`` (a URL) ``/upstream/`` is passed on to it over TLS."""
+    """Run nginx; with ``upstream`` (a URL) ``/upstream/`` is passed on to it over TLS.
+
+    It listens at ``127.0.0.1``, or at this ``address`` of a host that is entered.
+    """
     binary = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if binary is None:
         pytest.fail("nginx is not installed: `make install` brings it (Debian's nginx-light)")
@@ -105,6 +115,7 @@ def running_nginx(
         _CONFIG.format(
             workers=workers,
             directory=directory,
+            address=address,
             port=port,
             certificate=pki.server.certificate,
             key=pki.server.key,
@@ -113,5 +124,5 @@ def running_nginx(
     )
     command = [binary, "-c", str(config), "-p", str(directory), "-e", str(directory / "error.log")]
     with running(command, directory / "nginx.log") as process:
-        wait_listening(port, process)
+        wait_listening(port, process, address=address)
         yield Nginx(port, process.pid, directory)

@@ -15,13 +15,15 @@ def free_port() -> int:
         return port
 
 
-def wait_listening(port: int, process: "subprocess.Popen[bytes]", *, seconds: float = 15) -> None:
+def wait_listening(
+    port: int, process: "subprocess.Popen[bytes]", *, seconds: float = 15, address: str = "127.0.0.1"
+) -> None:
     """Wait until ``process`` accepts connections on a loopback port; fail at once if it exits."""
 
     def listening() -> bool:
         if process.poll() is not None:
             raise AssertionError(f"{process.args!r} exited {process.returncode} before it listened")
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+            return probe.connect_ex((address, port)) == 0
 
     eventually(listening, f"something listens on port {port}", seconds=seconds)

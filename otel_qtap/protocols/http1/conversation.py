@@ -31,6 +31,7 @@ class Http1Conversation:
         "_budget",
         "_builder",
         "_closed",
+        "_counted",
         "_counters",
         "_kind",
         "_out",
@@ -62,6 +63,8 @@ class Http1Conversation:
         # A response head may have been lost, so that counting no longer tells who is answered.
         self._uncertain = False
         self._pipelined = False
+        # Nothing speaks against the offsets of requests.
+        self._counted = True
         # The request behind which another protocol may follow.
         self._switching: Message | None = None
         # The peers closed the connection, or a direction of it.
@@ -157,6 +160,11 @@ class Http1Conversation:
                 self._unanswerable -= 1
             return None
         if not pending:
+            requests = self._requests
+            # An answer to nothing: a request was neither seen nor counted, so offsets cannot be relied on.
+            # But some servers do say without being asked that they waited for long enough.
+            if not requests.lost and not requests.midstream and response.status != 408:
+                self._counted = False
             return None
         if len(pending) > 1:
             if not self._uncertain:
@@ -223,8 +231,11 @@ class Http1Conversation:
             if self._requests.midstream:
                 response.flaw(Incomplete.ATTACHED_MIDSTREAM)
         self._counters.exchanges += 1
+        counted = self._counted and not self._requests.broken
         self._out.append(
-            self._builder.build(self.context, self._kind, request, response, closed=self._closed)
+            self._builder.build(
+                self.context, self._kind, request, response, closed=self._closed, counted=counted
+            )
         )
         for message in (request, response):
             if message is not None:

@@ -49,10 +49,12 @@ class ExchangeBuilder:
         response: Message | None,
         *,
         closed: bool,
+        counted: bool = True,
     ) -> Exchange:
         """Build one exchange; one of the messages may be missing.
 
-        ``closed``: the connection was closed by the peers, so that what is missing never came.
+        ``closed``: the connection was closed by the peers, so that what is missing never came. ``counted``:
+        nothing speaks against the stream's offsets.
         """
         builder = self._attributes
         if context is not self._context:
@@ -100,7 +102,7 @@ class ExchangeBuilder:
             is_error=error_type != "",
             incomplete=incomplete,
             propagation=propagation,
-            request_offset=request.offset if request is not None else 0,
+            request_offset=request.offset if request is not None and counted else -1,
         )
 
 

@@ -67,6 +67,7 @@ class MessageReader:
         "_requests",
         "_scanned",
         "_step",
+        "broken",
         "impatient",
         "lost",
         "midstream",
@@ -95,6 +96,8 @@ class MessageReader:
         """No message was read yet, and the first one may have been cut by the attachment."""
         self.lost = False
         """Bytes were lost since the last head, so that messages may be missing."""
+        self.broken = False
+        """Something made no sense where nothing was said to be lost."""
         self._step: Callable[[bytes, int], int] = self._seek if self.midstream else self._head
         self._event: BytesReceived
         self._held = b""
@@ -237,6 +240,7 @@ class MessageReader:
         well_formed = _PARSER.read_request(message) if self._requests else _PARSER.read_response(message)
         if not well_formed:
             self._counters.malformed_messages += 1
+            self.broken = self.broken or not self.lost
             if not message.version:
                 # Not even a start line: search behind its first byte.
                 self._lose_step()
@@ -301,6 +305,7 @@ class MessageReader:
             stop = chunked.feed(data, at)
         except MalformedError as error:
             self._counters.malformed_messages += 1
+            self.broken = True
             message.cut("", Incomplete.MALFORMED)
             message.size_known = False
             self._end_message(self._event.timestamp_ns)

@@ -199,6 +199,14 @@ SPAN_ATTRIBUTES = (
         "word: `operator`.",
     ),
     Attribute(
+        names.TRACE_JOIN,
+        "string",
+        "exchanges",
+        "By what the span found its trace: `propagated` (a context on the wire), `derived` (ids that both "
+        "ends of the TLS connection derive alike), `both` (the trace by the one, the span's own id by the "
+        "other), or `none`: then the ids are random.",
+    ),
+    Attribute(
         names.PEER_SOURCE,
         "string",
         "exchanges",

@@ -70,6 +70,14 @@ METRICS = (
     Metric("qtap.protocol.opaque", "counter", "{connection}", (), "Connections that no protocol claims."),
     # correlation
     Metric("qtap.trace.placed", "counter", "{span}", ("qtap.trace.position",), "Exchanges placed in traces."),
+    Metric("qtap.trace.derived", "counter", "{span}", (), "Spans with ids that both ends derive alike."),
+    Metric(
+        "qtap.trace.reused_random",
+        "counter",
+        "{exchange}",
+        (),
+        "Exchanges whose ids were not derived, for another connection had the same ClientHello random.",
+    ),
     Metric("qtap.trace.unsampled", "counter", "{span}", (), "Spans not exported by sampling."),
     Metric("qtap.trace.malformed", "counter", "{field}", (), "Propagation fields that break their format."),
     # classification

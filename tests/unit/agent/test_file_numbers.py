@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import struct
+import time
 
 import pytest
 
@@ -15,6 +16,11 @@ def told(session: KernelSession, number: int) -> bytes:
     return map_lookup(session.maps["layouts"], struct.pack("<I", number), 16)
 
 
+def since(session: KernelSession, number: int) -> int:
+    found = map_lookup(session.maps["probed_since"], struct.pack("<I", number), 8)
+    return int.from_bytes(found, "little")
+
+
 def test_the_kernel_side_knows_the_layout_for_as_long_as_the_file_is_probed(
     kernel_session: KernelSession,
 ) -> None:
@@ -25,6 +31,24 @@ def test_the_kernel_side_knows_the_layout_for_as_long_as_the_file_is_probed(
     assert told(kernel_session, number) == layout.pack()
     numbers.give_back(number)
     assert told(kernel_session, number) == UNKNOWN_LAYOUT.pack()
+
+
+def test_the_kernel_side_knows_since_when_no_byte_goes_by_a_files_probes(
+    kernel_session: KernelSession,
+) -> None:
+    numbers = FileNumbers(kernel_session)
+    assert since(kernel_session, 0) == 1
+
+    number = numbers.take(UNKNOWN_LAYOUT)
+    assert since(kernel_session, number) == 0, "not before they are there"
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    numbers.attached(number)
+    assert before <= since(kernel_session, number) <= time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    numbers.give_back(number)
+    assert since(kernel_session, number) == 0
+
+    numbers.included_more()
+    assert since(kernel_session, 0) > time.clock_gettime_ns(time.CLOCK_BOOTTIME), "verdicts are kept a moment"
 
 
 def test_a_number_is_used_again_after_all_others(kernel_session: KernelSession) -> None:

@@ -158,3 +158,12 @@ def test_a_record_of_any_kind_never_raises(record: bytes, kind: int) -> None:
     decoder.decode(memoryview(record), 0, len(record))
 
     assert decoder.events or decoder.malformed == 1
+
+
+def test_what_was_said_of_positions_can_be_taken_back() -> None:
+    """Facts that were seen before are not told again, so it takes a flag of its own."""
+    records = [data(b"x", facts=connection(flags=flags)) for flags in (1, 3, 7)]
+    observed = [event for event in decode(*records) if isinstance(event, ConnectionObserved)]
+
+    assert [event.from_handshake for event in observed] == [False, True, False]
+    assert all(event.handshake_seen for event in observed)

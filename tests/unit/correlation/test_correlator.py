@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_qtap.correlation import CaptureSpans, Correlator, TraceMode, new_sampler
+from otel_qtap.correlation import CaptureSpans, Correlator, Join, TraceMode, new_sampler
+from otel_qtap.correlation.derivation import derive
 from otel_qtap.model.exchange import Exchange, Part, Payload, SpanKind
 from otel_qtap.model.identity import (
     BY_OPERATOR,
     NOT_INSTRUMENTED,
     ConnectionContext,
     ConnectionId,
+    Endpoint,
     ProcessFacts,
     ProcessId,
+    Role,
 )
-from otel_qtap.model.trace import SpanTarget
+from otel_qtap.model.trace import SpanIdentity, SpanTarget
 
 TRACE = bytes.fromhex("0af7651916cd43dd8448eb211c80319c")
 SPAN = bytes.fromhex("b7ad6b7169203331")
@@ -34,10 +39,21 @@ def exchange(
     *,
     kind: SpanKind = CLIENT,
     instrumentation: str = "",
+    client_random: bytes = b"",
+    peer: str = "10.0.0.1",
 ) -> Exchange:
     facts = ProcessFacts(process=ProcessId(1, 2), instrumentation=instrumentation)
+    connection = ConnectionContext(
+        id=ConnectionId(1, 2, 3, 4),
+        role=Role.CLIENT if kind is CLIENT else Role.SERVER,
+        local=Endpoint("10.0.0.9", 1),
+        remote=Endpoint(peer, 2),
+        client_random=client_random,
+        from_handshake=client_random != b"",
+        facts=facts,
+    )
     return Exchange(
-        connection=ConnectionContext(id=ConnectionId(1, 2, 3, 4), facts=facts),
+        connection=connection,
         protocol="http",
         protocol_version="1.1",
         kind=kind,
@@ -48,6 +64,7 @@ def exchange(
         request=None,
         response=None,
         propagation=propagation,
+        request_offset=700,
     )
 
 
@@ -60,6 +77,7 @@ def correlator(
     adoption_limit: int = 100,
     adoption_ns: int = 60_000_000_000,
     capture_spans: CaptureSpans = CaptureSpans.BOTH,
+    join: Join = Join.AUTO,
 ) -> Correlator:
     return Correlator(
         propagators=propagators,
@@ -70,6 +88,7 @@ def correlator(
         adoption_ns=adoption_ns,
         random_bytes=os.urandom,
         capture_spans=capture_spans,
+        join=join,
     )
 
 
@@ -304,6 +323,132 @@ def test_statistics_add_up() -> None:
     assert statistics.enriched == 1
     assert statistics.malformed == 1
     assert statistics.unsampled == 1
+
+
+RANDOM = bytes(range(16))
+TRACE_BOTH, CLIENT_SPAN, SERVER_SPAN = derive(RANDOM, Role.CLIENT, 700)
+
+
+def both_ends(
+    mode: TraceMode = TraceMode.AUTO, fields: Mapping[str, str] = MappingProxyType({}), **options: object
+) -> tuple[SpanIdentity, SpanIdentity]:
+    """What two agents that never meet make of the client's and the server's side of one exchange."""
+    client = correlator(mode, **options).identify(exchange(fields, client_random=RANDOM))  # type: ignore[arg-type]
+    server = correlator(mode, **options).identify(  # type: ignore[arg-type]
+        exchange(fields, kind=SERVER, client_random=RANDOM)
+    )
+    return client, server
+
+
+@pytest.mark.parametrize("mode", [TraceMode.AUTO, TraceMode.CHILD, TraceMode.LINK])
+def test_without_a_context_both_ends_are_in_one_trace(mode: TraceMode) -> None:
+    client, server = both_ends(mode)
+    assert (client.trace_id, client.span_id, client.parent_span_id) == (TRACE_BOTH, CLIENT_SPAN, b"")
+    assert (server.trace_id, server.span_id, server.parent_span_id) == (TRACE_BOTH, SERVER_SPAN, CLIENT_SPAN)
+    assert (client.parent_is_remote, server.parent_is_remote) == (False, True)
+    assert client.trace_flags == server.trace_flags == 0b11
+    assert client.join == server.join == "derived"
+
+
+def test_a_context_gives_the_trace_and_the_client_stays_above_the_server() -> None:
+    client, server = both_ends(fields=SAMPLED | {"tracestate": "a=1"})
+    assert (client.trace_id, client.span_id, client.parent_span_id) == (TRACE, CLIENT_SPAN, SPAN)
+    assert (server.trace_id, server.span_id, server.parent_span_id) == (TRACE, SERVER_SPAN, CLIENT_SPAN)
+    assert client.trace_state == server.trace_state == "a=1"
+    assert client.join == server.join == "both"
+    assert server.parent_is_remote
+
+
+def test_headerless_leaves_the_context_the_parent() -> None:
+    client, server = both_ends(fields=SAMPLED, join=Join.HEADERLESS)
+    assert client.parent_span_id == server.parent_span_id == SPAN
+    assert both_ends(join=Join.HEADERLESS)[1].parent_span_id == CLIENT_SPAN
+
+
+@pytest.mark.parametrize(
+    ("mode", "join"), [(TraceMode.ROOT, Join.AUTO), (TraceMode.AUTO, Join.OFF), (TraceMode.ROOT, Join.ALWAYS)]
+)
+def test_ids_are_random_where_that_is_wanted(mode: TraceMode, join: Join) -> None:
+    client, server = both_ends(mode, join=join)
+    assert TRACE_BOTH not in (client.trace_id, server.trace_id)
+    assert client.trace_id != server.trace_id
+    assert client.join == server.join == "none"
+    assert server.parent_span_id == b""
+
+
+def test_link_mode_links_both_ends_of_the_derived_trace() -> None:
+    client, server = both_ends(TraceMode.LINK, SAMPLED)
+    assert client.trace_id == server.trace_id == TRACE_BOTH
+    assert client.link == server.link == OBSERVED
+    assert server.parent_span_id == CLIENT_SPAN
+
+
+def test_ignoring_the_callers_decision_keeps_both_ends_together() -> None:
+    client, server = both_ends(fields=UNSAMPLED, ignore_parent_sampling=True)
+    assert client.trace_id == server.trace_id == TRACE_BOTH
+    assert client.sampled
+    assert server.sampled
+
+
+@pytest.mark.parametrize("fields", [{}, {"b3": f"{TRACE.hex()}-{SPAN.hex()}"}])
+def test_both_ends_decide_alike_on_sampling(fields: dict[str, str]) -> None:
+    decisions = set()
+    for number in range(64):
+        client_random = number.to_bytes(16, "big")
+        ends = [
+            Correlator(
+                propagators=("b3",),
+                mode=TraceMode.AUTO,
+                sampler=new_sampler("parentbased_traceidratio", 0.5),
+                ignore_parent_sampling=False,
+                adoption_limit=100,
+                adoption_ns=10**9,
+                random_bytes=os.urandom,
+            ).identify(exchange(fields, kind=kind, client_random=client_random))
+            for kind in (CLIENT, SERVER)
+        ]
+        assert ends[0].sampled == ends[1].sampled
+        decisions.add(ends[0].sampled)
+    assert decisions == ({True, False} if not fields else {ends[0].sampled})
+
+
+def test_no_parent_that_nobody_exports() -> None:
+    subject = correlator()
+    public = subject.identify(exchange({}, kind=SERVER, client_random=RANDOM, peer="8.8.8.8"))
+    assert (public.trace_id, public.span_id, public.parent_span_id) == (TRACE_BOTH, SERVER_SPAN, b"")
+    assert not public.parent_is_remote
+    observed = subject.identify(exchange(SAMPLED, kind=SERVER, client_random=RANDOM, peer="8.8.8.8"))
+    assert (observed.trace_id, observed.parent_span_id) == (TRACE, SPAN)
+
+
+def test_the_span_of_an_instrumented_client_is_the_one_on_the_wire() -> None:
+    subject = correlator()
+    client = exchange(SAMPLED, client_random=RANDOM, instrumentation="java_agent")
+    subject.observe(client.connection)
+    beside = subject.identify(client)
+    server = subject.identify(exchange(SAMPLED, kind=SERVER, client_random=RANDOM))
+    assert (beside.span_id, beside.capture_span_id, beside.join) == (SPAN, CLIENT_SPAN, "both")
+    assert server.parent_span_id == SPAN
+
+
+def test_an_instrumented_server_keeps_its_root_to_itself() -> None:
+    identity = correlator().identify(
+        exchange({}, kind=SERVER, client_random=RANDOM, instrumentation="java_agent")
+    )
+    assert identity.trace_id != TRACE_BOTH
+    assert (identity.parent_span_id, identity.join) == (b"", "none")
+
+
+def test_derived_spans_are_counted() -> None:
+    subject = correlator()
+    for fields in ({}, SAMPLED):
+        subject.identify(exchange(fields, client_random=RANDOM))
+    subject.identify(exchange({}))
+    other = exchange({}, client_random=RANDOM)
+    other.connection = replace(other.connection, id=ConnectionId(9, 9, 9, 9))
+    subject.identify(other)
+    statistics = subject.statistics()
+    assert (statistics.derived, statistics.reused_randoms) == (2, 1)
 
 
 @given(

@@ -2,15 +2,11 @@
 import os
 
 from otel_qtap.correlation.ids import IdSource
-from otel_qtap.model.exchange import SpanKind
-from otel_qtap.model.identity import ConnectionContext, ConnectionId
-
-CONNECTION = ConnectionContext(id=ConnectionId(1, 2, 3, 4))
 
 
 def test_ids_have_their_lengths_and_are_distinct_across_blocks() -> None:
     source = IdSource(os.urandom)
-    pairs = [source.ids(CONNECTION, 0, SpanKind.CLIENT) for _ in range(1000)]
+    pairs = [source.ids() for _ in range(1000)]
     assert {(len(trace), len(span)) for trace, span in pairs} == {(16, 8)}
     assert len({trace for trace, _ in pairs}) == 1000
     assert len({span for _, span in pairs}) == 1000
@@ -25,9 +21,9 @@ def test_every_random_byte_is_used_once() -> None:
         return block
 
     source = IdSource(random_bytes)
-    pairs = {source.ids(CONNECTION, 0, SpanKind.CLIENT)}
+    pairs = {source.ids()}
     while len(pairs) * 24 < len(drawn):
-        pairs.add(source.ids(CONNECTION, 0, SpanKind.CLIENT))
+        pairs.add(source.ids())
     assert pairs == {
         (bytes(drawn[i : i + 16]), bytes(drawn[i + 16 : i + 24])) for i in range(0, len(drawn), 24)
     }
@@ -36,7 +32,7 @@ def test_every_random_byte_is_used_once() -> None:
 def test_all_zero_ids_are_never_given_out() -> None:
     pairs = iter([bytes(24), b"\x01" * 16 + bytes(8), bytes(16) + b"\x01" * 8, b"\x02" * 24])
     source = IdSource(lambda length: next(pairs) * (length // 24))
-    assert source.ids(CONNECTION, 0, SpanKind.CLIENT) == (b"\x02" * 16, b"\x02" * 8)
+    assert source.ids() == (b"\x02" * 16, b"\x02" * 8)
 
 
 def test_upload_span_has_a_trace_of_its_own() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from otel_qtap.model.identity import ConnectionContext, ConnectionId, Role
+from otel_qtap.model.identity import ConnectionContext, ConnectionId, Direction, Role
 from otel_qtap.model.stream import BytesReceived, ConnectionEnded
 from otel_qtap.protocols.dispatch import MAX_SEARCHED_BYTES, MAX_UNDECIDED_BYTES, Dispatcher
 from otel_qtap.protocols.http1 import HttpOptions
@@ -133,3 +133,10 @@ def test_detection_byte_by_byte():
     player = Player()
     exchanges = player.play([client(b"\r\n" + GET), server(OK)], bytewise)
     assert len(exchanges) == 1
+
+
+def test_a_connection_that_counts_from_its_handshake_begins_a_message_at_0():
+    dispatcher = Dispatcher(new_protocols(HttpOptions()))
+    dispatcher.observe(ConnectionContext(id=CONNECTION, from_handshake=True))
+    dispatcher.receive(BytesReceived(CONNECTION, Direction.EGRESS, 0, b"\0" + GET, 1, 2))
+    assert dispatcher.statistics().conversations == 0, "it is not searched for a message in the middle"

@@ -90,6 +90,7 @@ def test_plain_exchange(record):
         "process.user.name": "app",
         "qtap.peer.source": "nested_syscall",
         "qtap.tls.library": "openssl",
+        "qtap.trace.join": "none",
         "qtap.capture.side": "client",
         "qtap.capture.complete": True,
     }

@@ -671,3 +671,28 @@ def test_a_large_body_is_kept_exactly(coding: str):
     assert exchange.response is not None
     assert exchange.response.body == body
     assert (exchange.incomplete, exchange.response.size) == ((), len(body))
+
+
+def test_an_answer_to_nothing_shows_that_offsets_cannot_be_relied_on():
+    exchanges = play([client(GET), server(OK), server(OK), client(GET), server(OK), End()])
+    assert [exchange.request_offset for exchange in exchanges] == [0, -1, -1]
+
+
+def test_an_answer_to_what_was_lost_shows_nothing():
+    exchanges = play(
+        [client(GET), server(OK), Lost(by_client=True, length=10), server(OK), client(GET), server(OK), End()]
+    )
+    assert [exchange.request_offset for exchange in exchanges] == [0, -1, len(GET) + 10]
+
+
+def test_a_server_that_waited_for_long_enough_shows_nothing():
+    timeout = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+    exchanges = play([client(GET), server(OK), server(timeout), client(GET), server(OK), End()])
+    assert [exchange.request_offset for exchange in exchanges] == [0, -1, len(GET)]
+
+
+def test_what_makes_no_sense_shows_that_bytes_went_by_uncounted():
+    put = b"PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\n"  # and its content is not seen
+    steps = [client(put), server(OK), client(GET), server(OK), client(GET), server(OK), End()]
+    exchanges = play(steps)
+    assert [exchange.request_offset for exchange in exchanges if exchange.request] == [0, -1]
