@@ -2,8 +2,7 @@
 """ClientHello (RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 5077)."""
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from otel_qtap.handshake.protocols import read_protocols
 from otel_qtap.handshake.wire import CutOffError, Reader, numbers
@@ -21,8 +20,7 @@ _HOST_NAME: Final = 0
 _LONGEST_NAME: Final = 255
 
 
-@dataclass(slots=True)
-class ClientHello:
+class ClientHello(NamedTuple):
     """What a client offers, in its order, with whatever it sent as GREASE."""
 
     version: int = 0
@@ -44,26 +42,33 @@ class ClientHello:
     """Whether all of it was there: without, there are no fingerprints."""
 
 
+_Fields = dict[str, Any]
+"""Of a ClientHello, as far as they were read."""
+
+
 def read_client_hello(body: bytes, *, whole: bool = True) -> ClientHello:
     """As much of the message as can be read; ``whole``: its body is not cut off."""
-    hello = ClientHello()
-    reader = Reader(body)
+    fields: _Fields = {}
     with suppress(CutOffError):
-        hello.version = reader.number(2)
-        reader.take(_RANDOM_BYTES)
-        hello.session_id = reader.vector(1)
-        hello.ciphers = numbers(reader.vector(2))
-        reader.vector(1)  # compression methods
-        if not reader.left:  # no extensions at all, which SSL 3 and TLS 1.0 allow
-            hello.whole = whole
-            return hello
-        extensions, has_all = reader.available_vector(2)
-        _read_extensions(hello, Reader(extensions))
-        hello.whole = whole and has_all
-    return hello
+        fields["whole"] = _read_message(fields, Reader(body)) and whole
+    return ClientHello(**fields)
 
 
-def _read_extensions(hello: ClientHello, reader: Reader) -> None:
+def _read_message(fields: _Fields, reader: Reader) -> bool:
+    """Read all fields; returns whether the extensions are all there."""
+    fields["version"] = reader.number(2)
+    reader.take(_RANDOM_BYTES)
+    fields["session_id"] = reader.vector(1)
+    fields["ciphers"] = numbers(reader.vector(2))
+    reader.vector(1)  # compression methods
+    if not reader.left:  # no extensions at all, which SSL 3 and TLS 1.0 allow
+        return True
+    extensions, has_all = reader.available_vector(2)
+    _read_extensions(fields, Reader(extensions))
+    return has_all
+
+
+def _read_extensions(fields: _Fields, reader: Reader) -> None:
     types: list[int] = []
     try:
         while reader.left:
@@ -71,28 +76,28 @@ def _read_extensions(hello: ClientHello, reader: Reader) -> None:
             content, whole = reader.available_vector(2)
             types.append(kind)
             with suppress(CutOffError):
-                _read_extension(hello, kind, content)
+                _read_extension(fields, kind, content)
             if not whole:
                 raise CutOffError
     finally:
-        hello.extensions = tuple(types)
+        fields["extensions"] = tuple(types)
 
 
-def _read_extension(hello: ClientHello, kind: int, content: bytes) -> None:
+def _read_extension(fields: _Fields, kind: int, content: bytes) -> None:
     if kind == SERVER_NAME:
-        hello.server_name = _host_name(content)
+        fields["server_name"] = _host_name(content)
     elif kind == SUPPORTED_GROUPS:
-        hello.groups = numbers(Reader(content).vector(2))
+        fields["groups"] = numbers(Reader(content).vector(2))
     elif kind == POINT_FORMATS:
-        hello.point_formats = tuple(Reader(content).vector(1))
+        fields["point_formats"] = tuple(Reader(content).vector(1))
     elif kind == SIGNATURE_ALGORITHMS:
-        hello.signature_algorithms = numbers(Reader(content).vector(2))
+        fields["signature_algorithms"] = numbers(Reader(content).vector(2))
     elif kind == ALPN:
-        hello.protocols = read_protocols(content)
+        fields["protocols"] = read_protocols(content)
     elif kind == SESSION_TICKET:
-        hello.has_ticket = bool(content)
+        fields["has_ticket"] = bool(content)
     elif kind == SUPPORTED_VERSIONS:
-        hello.versions = numbers(Reader(content).vector(1))
+        fields["versions"] = numbers(Reader(content).vector(1))
 
 
 def _host_name(content: bytes) -> str:

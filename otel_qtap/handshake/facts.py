@@ -2,6 +2,8 @@
 """All that a handshake tells, from the pieces of it that were seen."""
 
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
 from otel_qtap.handshake.certificate import certificate_facts, first_certificate
 from otel_qtap.handshake.ciphers import CIPHER_NAMES, cipher_label
@@ -34,7 +36,8 @@ def handshake_facts(
     second answers a HelloRetryRequest.
     """
     client, server = _read(from_client), _read(from_server)
-    offer, choice = _client_hello(client), _server_hello(server)
+    hello, choice = _client_hello(client), _server_hello(server)
+    offer = _offer(hello._replace(session_id=b"", server_name="", has_ticket=False)) if hello else None
     their_certificate = _certificate(server)
     protocol, version = VERSION_NAMES.get(choice.version, ("", "")) if choice else ("", "")
     return HandshakeFacts(
@@ -45,17 +48,34 @@ def handshake_facts(
         curve=_curve(choice, server),
         next_protocol=protocol_label(choice.protocols[0]) if choice and choice.protocols else "",
         resumed=_resumed(
-            offer, choice, has_certificate=any(message.type == CERTIFICATE for message in server)
+            hello, choice, has_certificate=any(message.type == CERTIFICATE for message in server)
         ),
-        server_name=offer.server_name if offer else "",
-        offered_protocols=tuple(map(protocol_label, offer.protocols)) if offer else (),
-        offered_ciphers=tuple(map(cipher_label, without_grease(offer.ciphers))) if offer else (),
-        client_ja3=ja3(offer) if offer else "",
-        client_ja4=ja4(offer) if offer else "",
+        server_name=hello.server_name if hello else "",
+        offered_protocols=offer.protocols if offer else (),
+        offered_ciphers=offer.ciphers if offer else (),
+        client_ja3=offer.ja3 if offer else "",
+        client_ja4=offer.ja4 if offer else "",
         server_ja3s=ja3s(choice) if choice else "",
         server_ja4s=ja4s(choice) if choice else "",
         client_certificate=certificate_facts(own) if (own := _certificate(client)) else None,
         server_certificate=certificate_facts(their_certificate) if their_certificate else None,
+    )
+
+
+class _Offer(NamedTuple):
+    ja3: str
+    ja4: str
+    protocols: tuple[str, ...]
+    ciphers: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)  # clients of one kind offer the same each time: it is worked out and kept once
+def _offer(hello: ClientHello) -> _Offer:
+    return _Offer(
+        ja3=ja3(hello),
+        ja4=ja4(hello),
+        protocols=tuple(map(protocol_label, hello.protocols)),
+        ciphers=tuple(map(cipher_label, without_grease(hello.ciphers))),
     )
 
 
@@ -96,7 +116,7 @@ def _curve(choice: ServerHello | None, messages: list[Message]) -> str:
     return GROUP_NAMES.get(group, "")
 
 
-def _resumed(offer: ClientHello | None, choice: ServerHello | None, *, has_certificate: bool) -> bool | None:
+def _resumed(hello: ClientHello | None, choice: ServerHello | None, *, has_certificate: bool) -> bool | None:
     """Whether a session was taken up again (RFC 8446 section 2.2, RFC 5246 section 7.3, RFC 5077)."""
     if choice is None or not choice.whole:
         return None
@@ -104,9 +124,9 @@ def _resumed(offer: ClientHello | None, choice: ServerHello | None, *, has_certi
         return choice.has_pre_shared_key
     if has_certificate:
         return False
-    if offer is None:
+    if hello is None:
         return None
-    if offer.session_id:
-        return offer.session_id == choice.session_id
+    if hello.session_id:
+        return hello.session_id == choice.session_id
     # A ticket without a session id: what the server thinks of it shows in its next message.
-    return None if offer.has_ticket else False
+    return None if hello.has_ticket else False

@@ -120,6 +120,14 @@ def test_what_tells_that_a_session_is_taken_up_again(
     assert facts.resumed is resumed
 
 
+def test_connections_of_one_client_share_what_it_offers_each_time(pki: Pki) -> None:
+    client, server = client_context(pki, TLS_1_2), server_context(pki)
+    first, second = (facts_of(shake_hands(client, server)) for _ in range(2))
+    assert first.offered_ciphers is second.offered_ciphers
+    assert first.client_ja4 is second.client_ja4
+    assert first.server_certificate is second.server_certificate
+
+
 def test_a_cipher_without_a_name_is_not_told() -> None:
     facts = handshake_facts([], [record(message(2, server_hello(cipher=0xBEEF)))])
     assert (facts.version, facts.cipher) == ("1.2", "")
