@@ -3,7 +3,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from otel_qtap.model.events import ConnectionObserved, DataCaptured
 from otel_qtap.model.identity import ConnectionId, Direction, Role
 from tests.bpf.conftest import LIBSSL, Tap, tapping
-from tests.support.clients import python_program
+from tests.support.downloads import DOWNLOADERS
 from tests.support.lighttpd import MODULES, Lighttpd, running_lighttpd
 from tests.support.payloads import self_describing
 from tests.support.pki import Pki, make_pki
@@ -87,42 +87,6 @@ def carried(streams: dict[tuple[ConnectionId, Direction], bytes], direction: Dir
     return sorted(stream for (_, way), stream in streams.items() if way is direction)
 
 
-def libcurl(flavour: str) -> Callable[[str, Pki, Path], list[str]]:
-    return lambda url, pki, answer: python_program(
-        "libcurl_client.py", f"libcurl-{flavour}.so.4", f"{url}/large", str(pki.ca), str(answer)
-    )
-
-
-CLIENTS: dict[str, Callable[[str, Pki, Path], list[str]]] = {
-    "curl": lambda url, pki, answer: [
-        *("curl", "--silent", "--http1.1", "--cacert", str(pki.ca), "--output", str(answer), f"{url}/large")
-    ],
-    "wget": lambda url, pki, answer: [
-        *("wget", "--quiet", f"--ca-certificate={pki.ca}", f"--output-document={answer}", f"{url}/large")
-    ],
-    "aria2c": lambda url, pki, answer: [
-        *("aria2c", "--quiet", "--async-dns=false", f"--ca-certificate={pki.ca}", "--file-allocation=none"),
-        *(f"--dir={answer.parent}", f"--out={answer.name}", f"{url}/large"),
-    ],
-    "apt": lambda url, pki, answer: [
-        *(
-            "/usr/lib/apt/apt-helper",
-            "-o",
-            f"Acquire::https::CAInfo={pki.ca}",
-            "-o",
-            "APT::Sandbox::User=root",
-        ),
-        *("download-file", f"{url}/large", str(answer)),
-    ],
-    "awscrt": lambda url, pki, answer: [
-        *("env", f"PYTHONPATH={awscrt()}"),
-        *python_program("awscrt_client.py", f"{url}/large", str(pki.ca), str(answer)),
-    ],
-    "libcurl-gnutls": libcurl("gnutls"),
-    "libcurl-nss": libcurl("nss"),
-}
-
-
 @pytest.mark.parametrize(
     ("client", "module"),
     [
@@ -141,7 +105,7 @@ def test_a_download_is_the_same_at_both_ends(
 ) -> None:
     server, answer = servers[module], tmp_path / "answer"
     tap.events.clear()
-    command = CLIENTS[client](server.url("").rstrip("/"), pki, answer)
+    command = DOWNLOADERS[client](server.url("large"), pki, answer)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, text=True)
     assert tap.read_until_end(process) == 0
 
