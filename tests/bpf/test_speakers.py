@@ -2,7 +2,6 @@
 """What the kernel side keeps of processes that speak TLS: calls seen, relays, conversations missed."""
 
 import socket
-import ssl
 import struct
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from otel_qtap.capture.records import SPEAKER, Kind, Speaker
 from otel_qtap.capture.syscalls import map_items, map_update
 from otel_qtap.discovery.procfs import ProcessReader
 from tests.bpf.conftest import Tap
+from tests.support.memory_handshake import client_hello
 from tests.support.pki import Pki, make_pki
 from tests.support.tls_servers import running_raw_echo
 from tests.support.waiting import eventually
@@ -55,15 +55,6 @@ def start(script: str, port: int, *arguments: object) -> "subprocess.Popen[str]"
     head = "import socket, ssl, sys, threading\nport = int(sys.argv[1])\n"
     command = [sys.executable, "-c", head + textwrap.dedent(script), str(port), *map(str, arguments)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def client_hello() -> bytes:
-    """A ClientHello that no library sends for the process that will."""
-    outgoing = ssl.MemoryBIO()
-    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return outgoing.read()
 
 
 def speaker(tap: Tap, pid: int) -> Speaker | None:

@@ -61,3 +61,12 @@ def shake_hands(
     done.server.write(b".")
     assert done.client.read(1) == b"."
     return done
+
+
+def client_hello() -> bytes:
+    """A ClientHello alone, for a process that has no TLS library to send one."""
+    outgoing = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()

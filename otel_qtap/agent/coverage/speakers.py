@@ -125,8 +125,8 @@ class Speakers:
         speakers = {key: Speaker(*SPEAKER.unpack(value)) for key, value in map_items(self._map)}
         for key, known in list(self._known.items()):
             notice = known.notice
-            # There may be thousands, so those that were judged are looked for now and then only.
-            may_have_ended = again or known.told is None
+            # There may be thousands of captured ones: those are looked for now and then only.
+            may_have_ended = again or known.told is None or known.told.state is not State.CAPTURED
             if may_have_ended and not self._processes.is_running(notice.tgid, notice.start_time_ns):
                 self._end(known, speakers.get(_TGID.pack(notice.tgid)))
                 self._forget(key)
