@@ -9,6 +9,7 @@ others: so whatever passes the name of an inner function is probed as what its a
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from otel_qtap.discovery.byte_search import found_in
 from otel_qtap.discovery.calls import CallGraph
 from otel_qtap.discovery.disassembly import ARGUMENTS
 from otel_qtap.discovery.elf import ElfFile, Function
@@ -16,13 +17,22 @@ from otel_qtap.discovery.locating import boringssl, by_symbols
 from otel_qtap.discovery.locating.boundaries import function_of
 from otel_qtap.discovery.locating.liveness import registers_expected
 from otel_qtap.discovery.locating.located import Located, refused
-from otel_qtap.discovery.locating.references import references, strings
+from otel_qtap.discovery.locating.openssl_layout import CLIENT_NAME, SERVER_NAME, randoms_places
+from otel_qtap.discovery.locating.references import Reference, references, strings
 from otel_qtap.discovery.plan import Refusal
-from otel_qtap.probes.spec import Count, DataPath, ProbeFunction, TlsLibrary
+from otel_qtap.probes.spec import UNKNOWN_LAYOUT, Count, DataPath, ObjectLayout, ProbeFunction, TlsLibrary
 
 _MOST_COPIES = 2
+_PLACES = frozenset({CLIENT_NAME, SERVER_NAME})
 _COUNTED_BY = {4: Count.ARG4, 5: Count.ARG5}
 """By the number of arguments, the last of which is where the count goes."""
+
+
+class _Passed(NamedTuple):
+    """What of the library passes which name, by the names, and where code refers to those of _PLACES."""
+
+    functions: Mapping[str, "_Named"]
+    places: tuple[Reference, ...]
 
 
 class _Named(NamedTuple):
@@ -39,11 +49,14 @@ def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
     # BoringSSL has no extended forms, and gives some of the other names to functions of its own.
     if "SSL_read_ex" not in named and strings(elf, (boringssl.SOURCE,))[boringssl.SOURCE]:
         return refused(library, "the file holds BoringSSL")
-    names = {} if named else _passing(elf, library)
-    return _by_names(elf, library, names) if names else by_symbols.locate(elf, library, public_only)
+    passed = None if named else _passed(elf, library)
+    if passed is None or not passed.functions:
+        return by_symbols.locate(elf, library, public_only)
+    return _by_names(elf, library, passed)
 
 
-def _by_names(elf: ElfFile, library: TlsLibrary, names: Mapping[str, _Named]) -> Located:
+def _by_names(elf: ElfFile, library: TlsLibrary, passed: _Passed) -> Located:
+    names = passed.functions
     refusals: list[Refusal] = []
     chosen: list[tuple[Function, ProbeFunction]] = []
     for path in library.data_paths:
@@ -61,24 +74,37 @@ def _by_names(elf: ElfFile, library: TlsLibrary, names: Mapping[str, _Named]) ->
     starts = [function.start for function, _ in chosen]
     if len(set(starts)) != len(starts):
         return refused(library, "it has no symbols, and two of its functions look like one")
-    return Located(functions=tuple(chosen), refusals=tuple(refusals))
+    layout = UNKNOWN_LAYOUT
+    if places := randoms_places(elf, passed.places):
+        # Where a write has five arguments (3.3), an object begins with its type, as it does from 3.2 on.
+        typed = any(probe.count is Count.ARG5 for _, probe in chosen) or bool(
+            found_in(elf.fileno(), elf.data(), [b"OpenSSL 3.2."])
+        )
+        layout = ObjectLayout(type=0 if typed else None, client_random=places[0], server_random=places[1])
+    else:
+        refusals.append(Refusal(library.accessors.client_random, "not in this file, nor is its place shown"))
+    return Located(functions=tuple(chosen), layout=layout, refusals=tuple(refusals))
 
 
-def _passing(elf: ElfFile, library: TlsLibrary) -> dict[str, _Named]:
+def _passed(elf: ElfFile, library: TlsLibrary) -> _Passed:
     """Functions of the library by the names that their error sites pass."""
     names = {probe.symbol for path in library.data_paths for probe in path.public}
     names |= {one.function.symbol for path in library.data_paths for one in path.inner}
-    names |= {probe.symbol for probe in library.lifecycle}
+    names |= {probe.symbol for probe in library.lifecycle} | _PLACES
     texts = strings(elf, (name.encode() for name in names), whole=True)
     places = {address: text.decode() for text, addresses in texts.items() for address in addresses}
     found: dict[str, _Named] = {}
+    hellos = []
     for reference in references(elf, places, "rdx"):
+        if places[reference.target] in _PLACES:
+            hellos.append(reference)
+            continue
         function = function_of(elf, reference.address)
         before = found.get(places[reference.target], _Named(frozenset(), True))
         found[places[reference.target]] = _Named(
             before.functions | ({function} if function else set()), before.is_certain and function is not None
         )
-    return found
+    return _Passed(found, tuple(hellos))
 
 
 def _only(names: Mapping[str, _Named], symbol: str) -> Function | None:

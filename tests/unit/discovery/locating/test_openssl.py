@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.locating.openssl import locate
 from otel_qtap.probes.openssl import LIBRARY
-from otel_qtap.probes.spec import Count, Hook, ObjectLayout
+from otel_qtap.probes.spec import UNKNOWN_LAYOUT, Count, Hook, ObjectLayout
 from tests.support.packages import npm_binary, wheel
 from tests.support.stripping import without_sections
 from tests.unit.discovery.locating.conftest import function
@@ -114,10 +115,12 @@ def test_boringssl_is_not_taken_for_it(assemble):
 def check_stripped(path: Path, directory: Path) -> None:
     """A stripped copy gives functions that its symbols name, and without a table of functions no others."""
     with ElfFile(str(path)) as elf:
+        layout = locate(elf, LIBRARY, False).layout
         truth = {(one.start, probe.hook, probe.count) for one, probe in locate(elf, LIBRARY, False).functions}
     with ElfFile(str(without_sections(path, directory / "stripped"))) as elf:
         assert chosen(elf) <= truth
         assert {hook for _, hook, _ in chosen(elf)} >= {Hook.READ, Hook.WRITE}
+        assert locate(elf, LIBRARY, False).layout in (UNKNOWN_LAYOUT, replace(layout, role=None))
     with ElfFile(str(without_sections(path, directory / "bare", unwind_table=False))) as elf:
         assert chosen(elf) <= truth
 
