@@ -44,11 +44,7 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 	thread = qtap_this_thread(pid_tgid);
 	if (!thread)
 		return 0;
-	if (now - thread->judged_ns > QTAP_VERDICT_NS) {
-		thread->judged_ns = now;
-		thread->excluded = qtap_is_excluded(pid_tgid >> 32);
-	}
-	if (thread->excluded)
+	if (qtap_is_thread_excluded(thread, pid_tgid >> 32, now))
 		return 0;
 	if (thread->call.handle) {
 		// One function of the library may call another that is probed too: the outer call counts. But what a

@@ -15,4 +15,5 @@
 #include "ciphertext.c"
 #include "socket.c"
 #include "calls.c"
+#include "golang.c"
 #include "sites.c"

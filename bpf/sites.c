@@ -8,6 +8,8 @@ int qtap_enter(struct pt_regs *ctx)
 {
 	u64 cookie = bpf_get_attach_cookie(ctx);
 
+	if (QTAP_COOKIE_HOOK(cookie) >= QTAP_HOOK_GO_READ && QTAP_COOKIE_HOOK(cookie) <= QTAP_HOOK_GO_HANDSHAKE_RETURN)
+		return qtap_go(ctx, cookie);
 	if (QTAP_COOKIE_HOOK(cookie) <= QTAP_HOOK_HANDSHAKE || QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_FLUSH)
 		return qtap_enter_call(ctx, cookie);
 	if (QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_BIO_WRITE)

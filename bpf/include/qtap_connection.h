@@ -197,6 +197,16 @@ QTAP_INLINE struct qtap_thread *qtap_this_thread(u64 pid_tgid)
 	return threads.lookup(&pid_tgid);
 }
 
+// Whether the process of this thread is excluded, as of a moment ago.
+QTAP_INLINE int qtap_is_thread_excluded(struct qtap_thread *thread, u32 tgid, u64 now)
+{
+	if (now - thread->judged_ns > QTAP_VERDICT_NS) {
+		thread->judged_ns = now;
+		thread->excluded = qtap_is_excluded(tgid);
+	}
+	return thread->excluded;
+}
+
 QTAP_INLINE struct qtap_state *qtap_find_or_begin(struct qtap_thread *thread, u64 handle, u64 cookie)
 {
 	struct qtap_connection_key key = {};

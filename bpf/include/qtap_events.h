@@ -130,7 +130,8 @@ enum qtap_loss {
 	QTAP_LOST_NO_STATE = 2,       // no room in the connection map
 	QTAP_LOST_CONTROL = 3,        // control ring full: events without bytes
 	QTAP_LOST_PROCESS = 4,        // process ring full: events without bytes
-	QTAP_LOSSES = 5,
+	QTAP_LOST_NO_SOCKET = 5,      // written to a connection that is closed: it went nowhere
+	QTAP_LOSSES = 6,
 };
 
 // Cookie of a probe site: what the probed function is. Mirrors otel_qtap/probes/spec.py.
@@ -144,6 +145,12 @@ enum qtap_hook {
 	QTAP_HOOK_SET_BIO = 7,
 	QTAP_HOOK_CLEAR = 8,
 	QTAP_HOOK_FLUSH = 9, // sends what earlier writes have left behind
+	QTAP_HOOK_GO_READ = 16,
+	QTAP_HOOK_GO_WRITE = 17,
+	QTAP_HOOK_GO_CALL = 18, // entry of a method whose returns have one of the next three
+	QTAP_HOOK_GO_READ_RETURN = 19,
+	QTAP_HOOK_GO_WRITE_RETURN = 20,
+	QTAP_HOOK_GO_HANDSHAKE_RETURN = 21,
 	QTAP_HOOK_BIO_WRITE = 24, // of libcrypto, for processes that are looked at closely: ciphertext.c
 };
 enum qtap_count { QTAP_COUNT_RC = 0, QTAP_COUNT_ARG4 = 1, QTAP_COUNT_ARG5 = 2, QTAP_COUNT_NONE = 3 };
@@ -156,11 +163,15 @@ enum qtap_shape {
 	QTAP_SHAPE_GNUTLS_SEND = 4,    // without a buffer it goes on with an earlier call's
 };
 // Bits 0-7 hook, 8-15 count, 16-23 library, 24-31 shape, 32-47 file (index in the map `layouts`).
+// At QTAP_HOOK_GO_READ, count and shape are registers that hold the number of bytes and the Conn, as words of struct
+// pt_regs, and bits 48-63 are where the buffer's address is above the stack pointer.
+#define QTAP_COUNT_AT_BRANCH 1 // at entries of Go methods: the site is the branch of the stack check
 #define QTAP_COOKIE(hook, count, library) ((hook) | (count) << 8 | (library) << 16)
 #define QTAP_COOKIE_HOOK(cookie) ((u32)(cookie) & 0xff)
 #define QTAP_COOKIE_COUNT(cookie) ((u32)((cookie) >> 8) & 0xff)
 #define QTAP_COOKIE_LIBRARY(cookie) ((u32)((cookie) >> 16) & 0xff)
 #define QTAP_COOKIE_SHAPE(cookie) ((u32)((cookie) >> 24) & 0xff)
+#define QTAP_COOKIE_SLOT(cookie) ((u32)((cookie) >> 48) & 0xffff)
 #define QTAP_COOKIE_FILE(cookie) ((u32)((cookie) >> 32) & 0xffff)
 
 // Where the TLS objects of one probed file keep what they know. Offsets are plus one, 0: not known.

@@ -92,6 +92,22 @@ struct qtap_call_key {
 };
 BPF_TABLE("lru_hash", struct qtap_call_key, struct qtap_call, open_calls, 4096);
 
+// Calls of Go methods from their entry to one of their returns. Key: process, goroutine, distance of the stack pointer
+// at entry from the end of the stack. Removed at return; LRU for those that never return.
+struct qtap_go_call_key {
+	u64 goroutine;
+	u32 tgid;
+	u32 depth;
+};
+struct qtap_go_call {
+	u64 conn;
+	u64 buffer;
+	u64 stack_pointer;
+	u64 stack_end;
+	u64 started_ns;
+};
+BPF_TABLE("lru_hash", struct qtap_go_call_key, struct qtap_go_call, go_calls, 16384);
+
 // State of each connection. Key: process and TLS object. Written by the probes and the syscall
 // tracepoints; ended by SSL_free, close and exit; LRU for those that end unseen.
 struct qtap_connection_key {
@@ -103,11 +119,19 @@ enum qtap_inner_handshake {
 	QTAP_HANDSHAKE_BEGUN = 1,  // in a call that failed, as one on a non-blocking socket does
 	QTAP_HANDSHAKE_UNTOLD = 2, // it ended well
 };
+struct qtap_carrier { // what a Go Conn is on, 0 elsewhere: another one there is another connection
+	u64 holder;     // the net.Conn
+	u64 first_word; // that it begins with
+	u64 net_fd;     // the net.netFD below it, 0: none was found
+	u32 descriptor;
+	u32 handshakes;
+};
 struct qtap_state {
 	struct qtap_connection connection;
 	u64 socket;       // struct sock *, 0 while unbound
 	u64 position[2];  // bytes that went by, per direction
 	u64 io;           // by which that socket was found (qtap_socket)
+	struct qtap_carrier carrier;
 	u8 closed;        // kept until evicted or reused, so that a forked child can inherit
 	u8 egress_closed;
 	u8 handshake; // within reads and writes: enum qtap_inner_handshake

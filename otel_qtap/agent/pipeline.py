@@ -32,7 +32,7 @@ from otel_qtap.agent.stray_output import StrayOutput
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.capture.endings import Endings
-from otel_qtap.capture.ring import Counters, Loss, RingBuffer
+from otel_qtap.capture.ring import NEVER_SENT, Counters, Loss, RingBuffer
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.model.events import ConnectionClosed, DirectionClosed, KernelEvent, ProcessExited
 from otel_qtap.objectstore.archive import STORE_DISABLED
@@ -233,7 +233,11 @@ class Pipeline:
 
     def _all_losses(self) -> dict[str, int]:
         """Everything that is counted as lost, by what and why; names are for the log."""
-        losses = {f"kernel events ({why})": loss.events for why, loss in self._kernel_losses().items()}
+        losses = {
+            f"kernel events ({why})": loss.events
+            for why, loss in self._kernel_losses().items()
+            if why != NEVER_SENT
+        }
         losses["kernel records (malformed)"] = self._malformed
         for signal_name, statistics in self._rooms.telemetry.statistics().signals.items():
             losses[f"{signal_name} (rejected)"] = statistics.rejected
@@ -253,7 +257,7 @@ class Pipeline:
         losses = self._kernel_losses()
         for reason, now in losses.items():
             before = self._lost.get(reason, Loss(0, 0))
-            if now.events > before.events:
+            if now.events > before.events and reason != NEVER_SENT:
                 self._rooms.telemetry.lost(reason, now.events - before.events, now.bytes - before.bytes)
         self._lost = losses
 

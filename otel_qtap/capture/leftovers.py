@@ -24,6 +24,7 @@ _PLACES = {
     "tls_processes": _Place(0),
     "threads": _Place(4),
     "open_calls": _Place(4),
+    "go_calls": _Place(8),
     "connections": _Place(8),
     "connections_by_io": _Place(8, in_value=True),
     "sockets_by_random": _Place(16),

@@ -33,6 +33,7 @@ MAPS = (
     "tls_processes",
     "threads",
     "open_calls",
+    "go_calls",
     "connections",
     "unsent_buffers",
     "connections_by_io",

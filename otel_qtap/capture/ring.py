@@ -86,10 +86,21 @@ class Loss(NamedTuple):
     bytes: int
 
 
+NEVER_SENT = "no_socket"
+"""What a program wrote to a connection that was closed: counted, and no loss to be reported."""
+
+
 class Counters:
     """The kernel side's losses by reason (enum qtap_loss), an array of u64 mapped read-only."""
 
-    REASONS = ("ring_full", "call_too_large", "no_state", "control_ring_full", "process_ring_full")
+    REASONS = (
+        "ring_full",
+        "call_too_large",
+        "no_state",
+        "control_ring_full",
+        "process_ring_full",
+        NEVER_SENT,
+    )
 
     def __init__(self, map_fd: int) -> None:
         self._page = mmap.mmap(map_fd, PAGE_BYTES, mmap.MAP_SHARED, mmap.PROT_READ)

@@ -27,4 +27,4 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     lost = [f.name for f, probe in found.functions if probe.hook in _DATA and probe.hook not in placed]
     if lost:  # half of what is said would be taken for all of it
         return Analysis((), found.layout, (Refusal(library.name, f"{', '.join(lost)}: {NO_SITE}"),))
-    return Analysis(tuple(sites), found.layout, tuple(refusals))
+    return Analysis(tuple(sites), found.layout, tuple(refusals), found.release)

@@ -12,7 +12,7 @@ import stat
 import struct
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 from otel_qtap.discovery.inodes import identify_open
@@ -21,7 +21,7 @@ from otel_qtap.errors import CaptureError
 
 _ET_EXEC = 2
 _EM_X86_64 = 62
-_PT_LOAD, _PT_NOTE, _PT_GNU_EH_FRAME = 1, 4, 0x6474E550
+PT_LOAD, PT_DYNAMIC, _PT_NOTE, _PT_GNU_EH_FRAME = 1, 2, 4, 0x6474E550
 _PF_X, _PF_W = 1, 2
 _SHT_PROGBITS, _SHT_SYMTAB, _SHT_RELA, _SHT_DYNSYM = 1, 2, 4, 11
 _SHF_ALLOC, _SHF_EXECINSTR = 2, 4
@@ -35,6 +35,7 @@ _MAX_SEGMENTS = 128
 _MAX_SECTIONS = 4096
 _MAX_READ = 32 << 20
 _MAX_NOTES = 16 << 10
+_MAX_SECTION_NAMES = 256 << 10
 _MAX_RELOCATIONS = 1 << 20
 _MAX_NAME_MATCHES = 512
 MAX_FUNCTION = 16 << 10
@@ -59,7 +60,9 @@ class Function(NamedTuple):
     end: int
 
 
-class _Segment(NamedTuple):
+class Segment(NamedTuple):
+    """A program header: ``size`` bytes of the file at ``offset`` are mapped at ``address``."""
+
     kind: int
     flags: int
     offset: int
@@ -74,9 +77,13 @@ class Extent(NamedTuple):
     size: int
 
 
-class _Section(NamedTuple):
+class Section(NamedTuple):
+    """A section header; ``name`` is an offset in the table of section names."""
+
+    name: int
     kind: int
     flags: int
+    address: int
     offset: int
     size: int
     link: int
@@ -189,21 +196,35 @@ class ElfFile:
         self.has_fixed_addresses = kind == _ET_EXEC
         if machine != _EM_X86_64:
             raise ElfError(f"built for machine {machine}; only x86-64 (62) is supported")
-        phentsize, phnum, shentsize, shnum = struct.unpack_from("<HHHH", head, 54)
+        phentsize, phnum, shentsize, shnum, self._names_section = struct.unpack_from("<HHHHH", head, 54)
         if phentsize != 56 or phnum > _MAX_SEGMENTS or shnum > _MAX_SECTIONS or (shnum and shentsize != 64):
             raise ElfError("unusual header sizes")
         self._segments = [
-            _Segment(kind, flags, offset, address, size)
+            Segment(kind, flags, offset, address, size)
             for kind, flags, offset, address, _, size, _, _ in struct.iter_unpack(
                 "<IIQQQQQQ", self.read(phoff, 56 * phnum)
             )
         ]
         self._sections = [
-            _Section(kind, flags, offset, size, link, entry_size)
-            for _, kind, flags, _, offset, size, link, _, _, entry_size in struct.iter_unpack(
+            Section(name, kind, flags, address, offset, size, link, entry_size)
+            for name, kind, flags, address, offset, size, link, _, _, entry_size in struct.iter_unpack(
                 "<IIQQQQIIQQ", self.read(shoff, 64 * shnum)
             )
         ]
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """All program headers."""
+        return self._segments
+
+    def section(self, name: str) -> Section | None:
+        """The first section of this name; None where there is none, or no names."""
+        if self._names_section >= len(self._sections):
+            return None
+        table = self._sections[self._names_section]
+        names = self.read(table.offset, min(table.size, _MAX_SECTION_NAMES))
+        wanted = name.encode() + b"\0"
+        return next((section for section in self._sections if names.startswith(wanted, section.name)), None)
 
     @property
     def build_id(self) -> str:
@@ -238,7 +259,7 @@ class ElfFile:
             for section in self._sections
             if section.kind == _SHT_PROGBITS and section.flags & (_SHF_ALLOC | _SHF_EXECINSTR) == _SHF_ALLOC
         ]
-        loaded = [segment for segment in self._segments if segment.kind == _PT_LOAD]
+        loaded = [segment for segment in self._segments if segment.kind == PT_LOAD]
         if not found and all(segment.flags & (_PF_X | _PF_W) for segment in loaded):
             found = [Extent(segment.offset, segment.size) for segment in loaded]
         elif not found:
@@ -248,7 +269,7 @@ class ElfFile:
     def data_at(self, address: int, size: int) -> bytes:
         """What the file holds for virtual addresses, code or not."""
         for segment in self._segments:
-            if segment.kind == _PT_LOAD and 0 <= address - segment.address <= segment.size - size:
+            if segment.kind == PT_LOAD and 0 <= address - segment.address <= segment.size - size:
                 return self.read(address - segment.address + segment.offset, size)
         raise ElfError(f"address {address:#x} is in no segment")
 
@@ -286,7 +307,7 @@ class ElfFile:
         return [
             (segment.address, Extent(segment.offset, min(segment.size, self.identity.size - segment.offset)))
             for segment in self._segments
-            if segment.kind == _PT_LOAD and segment.flags & _PF_X and segment.offset < self.identity.size
+            if segment.kind == PT_LOAD and segment.flags & _PF_X and segment.offset < self.identity.size
         ]
 
     def code_around(self, address: int, span: int) -> tuple[int, int]:
@@ -297,21 +318,21 @@ class ElfFile:
     def address_of(self, offset: int) -> int | None:
         """The virtual address of what is at this file offset; None when it is not mapped."""
         for segment in self._segments:
-            if segment.kind == _PT_LOAD and 0 <= offset - segment.offset < segment.size:
+            if segment.kind == PT_LOAD and 0 <= offset - segment.offset < segment.size:
                 return offset - segment.offset + segment.address
         return None
 
     def read_at(self, address: int, size: int) -> bytes:
         """``size`` bytes that the file has for this virtual address."""
         for segment in self._segments:
-            if segment.kind == _PT_LOAD and 0 <= address - segment.address <= segment.size - size:
+            if segment.kind == PT_LOAD and 0 <= address - segment.address <= segment.size - size:
                 return self.read(address - segment.address + segment.offset, size)
         raise ElfError(f"address {address:#x} is not in the file")
 
-    def _code_segment(self, address: int) -> _Segment:
+    def _code_segment(self, address: int) -> Segment:
         for segment in self._segments:
             inside = address - segment.address
-            if segment.kind == _PT_LOAD and segment.flags & _PF_X and 0 <= inside < segment.size:
+            if segment.kind == PT_LOAD and segment.flags & _PF_X and 0 <= inside < segment.size:
                 return segment
         raise ElfError(f"address {address:#x} is not in an executable segment")
 

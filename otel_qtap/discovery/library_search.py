@@ -46,7 +46,7 @@ class LibrarySearch:
         build_id = release = ""
         try:
             found = self._found or self._finished()
-            build_id, release = self._elf.build_id, self._elf.release
+            build_id, release = self._elf.build_id, found.release or self._elf.release
         except ElfError as error:
             found = self._refused(error)
         return LibraryPlan(

@@ -86,6 +86,8 @@ class Analysis(NamedTuple):
     sites: tuple[ProbeSite, ...]
     layout: ObjectLayout
     refusals: tuple[Refusal, ...]
+    release: str = ""
+    """Of the library, where its locator tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,8 @@ class LibraryPlan:
     library: str
     build_id: str = ""
     release: str = ""
-    """Lowest release that the file's symbol versions fit, e.g. ``3.5.0``; empty when unknown."""
+    """Release of the library, or the lowest that the file's symbol versions fit, e.g. ``3.5.0``; empty when
+    unknown."""
     sites: tuple[ProbeSite, ...] = ()
     layout: ObjectLayout = UNKNOWN_LAYOUT
     refusals: tuple[Refusal, ...] = ()

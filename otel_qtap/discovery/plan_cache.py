@@ -70,6 +70,7 @@ def to_entry(found: Analysis) -> dict[str, Any]:
         "sites": [site._asdict() for site in found.sites],
         "layout": asdict(found.layout),
         "refusals": found.refusals,
+        "release": found.release,
     }
 
 
@@ -94,6 +95,7 @@ def from_entry(entry: dict[str, Any]) -> Analysis:
         ),
         ObjectLayout(**layout),
         tuple(Refusal(str(function), str(reason)) for function, reason, *_ in entry["refusals"]),
+        str(entry["release"]),
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TLS libraries that can be captured. One line a library."""
 
-from otel_qtap.probes import boringssl, gnutls, mbedtls, nss, openssl, s2n, wolfssl
+from otel_qtap.probes import boringssl, gnutls, golang, mbedtls, nss, openssl, s2n, wolfssl
 from otel_qtap.probes.spec import TlsLibrary
 
 LIBRARIES: tuple[TlsLibrary, ...] = (
@@ -12,4 +12,5 @@ LIBRARIES: tuple[TlsLibrary, ...] = (
     mbedtls.LIBRARY,
     wolfssl.LIBRARY,
     s2n.LIBRARY,
+    golang.LIBRARY,
 )

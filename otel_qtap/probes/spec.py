@@ -28,6 +28,14 @@ class Hook(IntEnum):
     CLEAR = 8
     FLUSH = 9
     """Sends what earlier writes have left behind: what it calls is no write of its own."""
+    GO_READ = 16
+    """Where a register has what is read, another the Conn, a stack slot the buffer."""
+    GO_WRITE = 17
+    GO_CALL = 18
+    """Entry of a method whose returns have one of the next three."""
+    GO_READ_RETURN = 19
+    GO_WRITE_RETURN = 20
+    GO_HANDSHAKE_RETURN = 21
     BIO_WRITE = 24
     """``BIO_write``: what the library would send."""
 
@@ -90,6 +98,20 @@ class ObjectLayout:
 
 
 UNKNOWN_LAYOUT = ObjectLayout()
+
+AT_BRANCH = 1
+"""In place of the count at entries of Go methods: the site is the branch of the stack check."""
+
+
+def go_cookie(
+    hook: Hook, library_id: int, *, at_branch: bool = False, count: int = 0, conn: int = 0, slot: int = 0
+) -> int:
+    """The cookie of a site in a Go method.
+
+    ``count``, ``conn``: the registers of a delivery site as words of struct pt_regs, in place of count and
+    shape; ``slot``: where its buffer's address is above the stack pointer, at most 65535 bytes (bits 48-63).
+    """
+    return hook | (AT_BRANCH if at_branch else count) << 8 | library_id << 16 | conn << 24 | slot << 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +195,7 @@ class TlsLibrary:
     """Cookie bits 16-23."""
     path_marks: tuple[str, ...]
     """Substrings that a file's name must all contain to tell without a look into the file; loose, because
-    wheels rename libraries."""
+    wheels rename libraries. None: no name tells."""
     signs: Signs = Signs()
     data_paths: tuple[DataPath, ...]
     lifecycle: tuple[ProbeFunction, ...]

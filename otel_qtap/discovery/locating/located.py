@@ -19,6 +19,8 @@ class Located(NamedTuple):
     layout: ObjectLayout = UNKNOWN_LAYOUT
     refusals: tuple[Refusal, ...] = ()
     """What is not probed and why, in words for the user. What is not certain is refused, not guessed."""
+    release: str = ""
+    """Of the library, where the file tells it in a way of the library's own."""
 
 
 def refused(library: TlsLibrary, reason: str) -> Located:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which locator finds the functions of which library. One line a library that symbols alone do not do for."""
 
-from otel_qtap.discovery.locating import boringssl, by_symbols, gnutls, nss, openssl
+from otel_qtap.discovery.locating import boringssl, by_symbols, gnutls, go_methods, nss, openssl
 from otel_qtap.discovery.locating.located import Locator
 
 _LOCATORS: dict[str, Locator] = {
@@ -9,6 +9,7 @@ _LOCATORS: dict[str, Locator] = {
     "boringssl": boringssl.locate,
     "gnutls": gnutls.locate,
     "nss": nss.locate,
+    "go": go_methods.locate,
 }
 
 

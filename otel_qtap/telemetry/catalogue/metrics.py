@@ -216,7 +216,12 @@ METRIC_ATTRIBUTES = (
         "`captured`: plaintext was, and is bound to the connection. `missed`: none was; handshakes that "
         "failed are among these.",
     ),
-    Attribute("qtap.capture.lost.reason", "string", "qtap.capture.lost*", "Why, e.g. `ring_full`."),
+    Attribute(
+        "qtap.capture.lost.reason",
+        "string",
+        "qtap.capture.lost*",
+        "Why, e.g. `ring_full`. `no_socket`: a program wrote it to a connection that was closed.",
+    ),
     Attribute(
         "qtap.config.reload.outcome",
         "string",
