@@ -80,9 +80,9 @@ def test_what_is_not_certain_is_refused_with_the_reason(file_of, change, reason)
     elf, _ = file_of({**BODIES, **change})
     found = locate(elf, LIBRARY, False)
     assert found.functions == ()
-    ((name, text),) = found.refusals
-    assert name == "boringssl"
-    assert reason in text
+    (refusal,) = found.refusals
+    assert refusal.function == "boringssl"
+    assert reason in refusal.reason
 
 
 def test_a_file_without_its_source_names_does_not_hold_it(assemble):

@@ -7,4 +7,4 @@ def test_a_refusal_probes_nothing_and_says_why():
     found = refused(LIBRARY, "two candidates")
 
     assert (found.functions, found.sites) == ((), ())
-    assert found.refusals == (("openssl", "two candidates"),)
+    assert [(one.function, one.reason) for one in found.refusals] == [("openssl", "two candidates")]
