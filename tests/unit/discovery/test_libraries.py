@@ -178,9 +178,9 @@ def test_a_library_for_another_machine_is_refused_by_its_name(tmp_path, make_elf
     image[18] = 183
     path.write_bytes(image)
     (plan,) = examined(LibraryLocator(None), file(path, library="openssl"))
-    ((library, reason),) = plan.verdict.refusals
-    assert library == "openssl"
-    assert "machine 183" in reason
+    (refusal,) = plan.verdict.refusals
+    assert refusal.function == "openssl"
+    assert "machine 183" in refusal.reason
     assert examined(LibraryLocator(None), file(path))[0].verdict.refusals == ()
 
 
