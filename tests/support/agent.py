@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import procfs
+from tests.support import procfs, remembered_plans
 from tests.support.ports import free_port
 from tests.support.subprocesses import end
 from tests.support.waiting import PATIENCE, eventually
@@ -62,6 +62,7 @@ class AgentProcess:
 
     def start(self) -> None:
         """Start it and return at once."""
+        remembered_plans.recall(self.directory / "state")
         self._started = time.monotonic()
         with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
@@ -184,6 +185,7 @@ class AgentProcess:
         for pid in pids:
             if procfs.is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
+        remembered_plans.keep(self.directory / "state")
 
 
 @contextmanager
