@@ -262,6 +262,9 @@ QTAP_INLINE int qtap_go(struct pt_regs *ctx, u64 cookie)
 		qtap_count_loss(has_room ? QTAP_LOST_NO_STATE : QTAP_LOST_NO_SOCKET, transfer.size);
 		return 0;
 	}
+	// A first Write that makes the handshake comes before the hello: then nothing is said of where counting began.
+	if (!state->position[QTAP_EGRESS] && !state->position[QTAP_INGRESS])
+		qtap_count_from_handshake(state, transfer.conn, cookie);
 	run = &thread->run;
 	run->buffer = transfer.buffer;
 	run->size = transfer.size;
