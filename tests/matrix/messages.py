@@ -8,11 +8,12 @@ The body is the tag ``LOCAL>REMOTE/TOKEN#SEQUENCE;`` over and over. An answer ha
 of its request and wants nothing.
 """
 
+import os
 import re
 from typing import NamedTuple
 
-SIZES = (1, 300, 5_000, 40_000)
-"""Bodies of a connection's messages, one after the other, each connection beginning elsewhere."""
+SIZES = tuple(map(int, os.environ.get("MATRIX_SIZES", "1,300,5000,40000").split(",")))
+"""Bodies of a connection's messages, one after the other, each connection beginning elsewhere: four sizes."""
 _LINE = re.compile(rb"m (\d{1,5}) (\d{1,5}) (\d{1,9}) (\d{1,9}) (\d{1,9}) (\d{1,9})\n")
 
 

@@ -1,6 +1,7 @@
 """Sends messages and checks the answers, by asyncio; with `uvloop` as fifth argument by that loop."""
 
 import asyncio
+import os
 import ssl
 import sys
 from pathlib import Path
@@ -32,7 +33,14 @@ async def talk(token: int) -> None:
 async def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
-    await asyncio.gather(*map(talk, range(CONNECTIONS)))
+    tokens = iter(range(CONNECTIONS))
+
+    async def one_after_the_other() -> None:
+        for token in tokens:
+            await talk(token)
+
+    at_once = int(os.environ.get("MATRIX_AT_ONCE", CONNECTIONS))
+    await asyncio.gather(*(one_after_the_other() for _ in range(at_once)))
 
 
 if sys.argv[5:] == ["uvloop"]:

@@ -1,7 +1,7 @@
 // The messages of tests/matrix/messages.py.
 "use strict";
 
-const SIZES = [1, 300, 5000, 40000];
+const SIZES = (process.env.MATRIX_SIZES || "1,300,5000,40000").split(",").map(Number);
 
 function encode(message) {
   const tag = `${message[0]}>${message[1]}/${message[2]}#${message[3]};`;

@@ -24,6 +24,10 @@ function talk(token) {
     sequence += 1;
     if (sequence < Number(rounds)) ask(); else socket.end();
   }));
+  socket.on("close", next);
 }
 
-whenTold(() => { for (let token = 0; token < Number(connections); token++) talk(token); });
+let started = 0;
+const next = () => { if (started < Number(connections)) talk(started++); };
+
+whenTold(() => { for (let left = Number(process.env.MATRIX_AT_ONCE || connections); left; left--) next(); });

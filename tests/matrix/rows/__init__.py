@@ -3,9 +3,9 @@
 
 from tests.matrix.protocols import Protocol
 from tests.matrix.row import Program, Row
-from tests.matrix.rows import boringssl, openssl_shared, openssl_static
+from tests.matrix.rows import boringssl, golang, openssl_shared, openssl_static
 
-ROWS: tuple[Row, ...] = (*openssl_shared.ROWS, *openssl_static.ROWS, *boringssl.ROWS)
+ROWS: tuple[Row, ...] = (*openssl_shared.ROWS, *openssl_static.ROWS, *boringssl.ROWS, *golang.ROWS)
 
 
 def reference(protocol: Protocol, role: str) -> Program:

@@ -1,0 +1,3 @@
+module go_messages
+
+go 1.21
