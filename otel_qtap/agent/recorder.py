@@ -15,12 +15,13 @@ from otel_qtap.agent.account import pipeline_account
 from otel_qtap.agent.messages import Channel
 from otel_qtap.agent.privileges import drop_privileges
 from otel_qtap.capture.recording import RecordingWriter, Stream
-from otel_qtap.capture.records import CAPTURED, CAPTURED_OFFSET, DATA_OFFSET
+from otel_qtap.capture.records import CAPTURED, CAPTURED_OFFSET, DATA_OFFSET, KIND, Kind
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.errors import RecordingError
 from otel_qtap.settings import Settings
 
 TICK_SECONDS = 0.010
+_CLOSERS = frozenset({Kind.DIRECTION_CLOSED, Kind.CONNECTION_CLOSED, Kind.PROCESS_EXITED})
 
 
 class Recorder:
@@ -62,22 +63,31 @@ class Recorder:
     def _read(self) -> None:
         if self._data is None or self._control is None:
             return
-        # Control records are read first and written last: a close stands behind the data before it.
-        control: list[bytes] = []
-        self._control.drain(
-            lambda memory, at, size: control.append(bytes(memory[at : at + size])), self._control.size
-        )
+        # What is said of handshakes stands before the data that is read with it, as it happened; a close
+        # stands behind the data before it.
+        closers: list[bytes] = []
         write = self._writer.write
+
+        def write_control(memory: memoryview, at: int, size: int) -> None:
+            kind = KIND.unpack_from(memory, at)[0]
+            if kind in _CLOSERS:
+                closers.append(bytes(memory[at : at + size]))
+            else:
+                length = _length(memory, at, size) if kind == Kind.HANDSHAKE_BYTES else size
+                write(Stream.CONTROL, memory[at : at + length])
+
+        end = self._data.producer_position
+        self._control.drain(write_control, self._control.size)
         self._data.drain(
             lambda memory, at, size: write(Stream.DATA, memory[at : at + _length(memory, at, size)]),
-            self._data.size,
+            end - self._data.consumer_position,
         )
-        for record in control:
+        for record in closers:
             write(Stream.CONTROL, record)
 
 
 def _length(memory: memoryview, at: int, size: int) -> int:
-    """Bytes of a data record without its unused end, where an earlier one's plaintext is still to be seen."""
+    """Bytes of a record without its unused end, where an earlier one's plaintext is still to be seen."""
     captured: int = CAPTURED.unpack_from(memory, at + CAPTURED_OFFSET)[0]
     return min(DATA_OFFSET + captured, size)
 

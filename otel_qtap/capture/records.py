@@ -21,6 +21,8 @@ class Kind(IntEnum):
     PROCESS_UNBOUND = 10
 
 
+KIND = Struct("<I")
+"""What every record of data and control ring begins with."""
 CLOSE_REASONS = {1: "ssl_free", 2: "socket_closed", 3: "replaced"}
 HANDSHAKE_SEEN = 1
 FROM_HANDSHAKE = 2

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.agent.messages import Channel
-from otel_qtap.agent.recorder import recorder_main
-from otel_qtap.capture.recording import RecordingReader, Stream
+from otel_qtap.agent.recorder import Recorder, recorder_main
+from otel_qtap.capture.decode import Decoder
+from otel_qtap.capture.recording import RecordingReader, RecordingWriter, Stream
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.errors import RecordingError
+from otel_qtap.model.identity import Direction
 from otel_qtap.settings import load_settings
+from tests.support.kernel_records import KernelConnection
+from tests.support.ring_file import RingFile
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.bpf
@@ -70,6 +74,37 @@ def test_what_came_is_in_the_file_when_it_stops(kernel_session: KernelSession, t
     reader = RecordingReader(path)
     assert reader.header["unix_offset_ns"] > 0
     assert (Stream.PROCESS, b'{"kind": "process", "facts": {}, "allowed": true}') in list(reader.frames())
+
+
+def test_handshakes_stand_before_the_data_of_their_connection_and_closes_behind(tmp_path: Path) -> None:
+    path, size = tmp_path / "recording", 4 * 4096
+    connection = KernelConnection(1)
+    data, control = RingFile(size), RingFile(size)
+    writer = RecordingWriter(path, {"unix_offset_ns": 1})
+    ours, theirs = (Channel(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+    ours.send(
+        {"kind": "rings", "data_bytes": size, "control_bytes": size},
+        [os.dup(ring.file.fileno()) for ring in (data, control)],
+    )
+    ours.send({"kind": "stop"})
+    control.produce(connection.handshake_bytes(Direction.INGRESS, b"hello") + b"stale")
+    control.produce(connection.handshake())
+    data.produce(connection.data(Direction.EGRESS, b"data") + b"stale")
+    control.produce(connection.closed())
+    Recorder(theirs, writer).run()
+    writer.close()
+
+    decoder = Decoder()
+    for _, record in RecordingReader(path).frames():
+        assert not record.endswith(b"stale")
+        decoder.decode(memoryview(record), 0, len(record))
+    assert [type(event).__name__ for event in decoder.events] == [
+        "HandshakeCaptured",
+        "ConnectionObserved",
+        "HandshakeCompleted",
+        "DataCaptured",
+        "ConnectionClosed",
+    ]
 
 
 def test_it_ends_in_order_when_the_supervisor_is_gone(tmp_path: Path) -> None:
