@@ -342,6 +342,8 @@ class ElfFile:
         for section in self._sections:
             if section.kind == kind and section.entry_size == 24 and section.link < len(self._sections):
                 strings = self._sections[section.link]
+                if kind == _SHT_SYMTAB and max(section.size, strings.size) > _MAX_READ:
+                    break  # hundreds of megabytes of debugging names: as good as stripped
                 return _Symbols(
                     self.read(section.offset, section.size), self.read(strings.offset, strings.size)
                 )

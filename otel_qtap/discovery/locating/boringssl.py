@@ -8,6 +8,7 @@ against use with QUIC, or SSL_peek has it for both. SSL_read alone takes what it
 
 import re
 import struct
+from dataclasses import replace
 
 from otel_qtap.discovery.calls import CallGraph
 from otel_qtap.discovery.disassembly import STACK_POINTER, Memory, decode
@@ -19,7 +20,7 @@ from otel_qtap.discovery.locating.error_sites import ErrorSite, error_sites
 from otel_qtap.discovery.locating.located import Located, refused
 from otel_qtap.discovery.locating.references import Reference, references, strings
 from otel_qtap.discovery.plan import Refusal
-from otel_qtap.probes.spec import UNKNOWN_LAYOUT, TlsLibrary
+from otel_qtap.probes.spec import ObjectLayout, TlsLibrary
 
 SOURCE = b"ssl/ssl_lib.cc"
 """The file of those functions, as error sites tell it; OpenSSL's has another suffix."""
@@ -38,39 +39,44 @@ class _UncertainError(Exception):
 
 def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
     """A ``Locator``."""
-    names = strings(elf, (SOURCE, CLIENT_SOURCE, SERVER_SOURCE))
-    source, client, server = names.values()
+    source, client, server = strings(elf, (SOURCE, CLIENT_SOURCE, SERVER_SOURCE)).values()
     if not source:
         return refused(library, f"the file does not name {SOURCE.decode()}")
-    if len(elf.functions(["SSL_read", "SSL_write"])) == 2:
-        return by_symbols.locate(elf, library, public_only)
-    sites = references(elf, source | client | server, "rcx")
-    try:
-        read, write = _read_and_write(elf, [one for one in sites if one.target in source])
-    except _UncertainError as error:
-        return refused(library, f"it has no symbols, and its error sites do not tell: {error}")
+    named = elf.functions(["SSL_read", "SSL_write"])
+    if len(named) == 2:
+        found = by_symbols.locate(elf, library, public_only)
+        if found.layout.client_random is not None:
+            return found
+        # Linkers drop what nobody calls, and so the accessors.
+        sites = references(elf, client | server, "rcx")
+    else:
+        sites = references(elf, source | client | server, "rcx")
+        try:
+            named = _read_and_write(elf, [one for one in sites if one.target in source])
+        except _UncertainError as error:
+            return refused(library, f"it has no symbols, and its error sites do not tell: {error}")
+        probes = (probe for path in library.data_paths for probe in path.public if probe.symbol in named)
+        found = Located(functions=tuple((named[probe.symbol], probe) for probe in probes))
     layout = randoms_layout(
         elf,
-        read,
+        named["SSL_read"],
         [one for one in sites if one.target in client],
         [one for one in sites if one.target in server],
     )
-    found = {read.name: read, write.name: write}
-    return Located(
-        functions=tuple(
-            (found[probe.symbol], probe)
-            for path in library.data_paths
-            for probe in path.public
-            if probe.symbol in found
-        ),
-        layout=layout or UNKNOWN_LAYOUT,
-        refusals=()
-        if layout
-        else (Refusal("SSL_get_client_random", "not in this file, nor is its place shown"),),
-    )
+    return _with_randoms(found, library, layout)
 
 
-def _read_and_write(elf: ElfFile, references: list[Reference]) -> tuple[Function, Function]:
+def _with_randoms(found: Located, library: TlsLibrary, layout: ObjectLayout | None) -> Located:
+    accessors = (library.accessors.client_random, library.accessors.server_random)
+    others = tuple(refusal for refusal in found.refusals if refusal.function not in accessors)
+    if layout is None:
+        unknown = Refusal(library.accessors.client_random, "not in this file, nor is its place shown")
+        return found._replace(refusals=(*others, unknown))
+    known = replace(layout, role=found.layout.role, role_mask=found.layout.role_mask)
+    return found._replace(layout=known, refusals=others)
+
+
+def _read_and_write(elf: ElfFile, references: list[Reference]) -> dict[str, Function]:
     sites = error_sites(elf, references, frozenset({_UNINITIALIZED, _HANDSHAKE_FAILURE, _WRONG_CALL}))
     first_lines: dict[Function, int] = {}
     for site in sites:
@@ -84,7 +90,7 @@ def _read_and_write(elf: ElfFile, references: list[Reference]) -> tuple[Function
     read = _read(elf, sites, implementation, write, range(first + 1, last))
     if read in (implementation, write):
         raise _UncertainError("two of its functions are one")
-    return read._replace(name="SSL_read"), write._replace(name="SSL_write")
+    return {"SSL_read": read._replace(name="SSL_read"), "SSL_write": write._replace(name="SSL_write")}
 
 
 def _read(

@@ -9,12 +9,14 @@ import struct
 from typing import NamedTuple
 
 from otel_qtap.discovery.disassembly import Flow, Instruction, decode
-from otel_qtap.discovery.elf import ElfFile, Function
+from otel_qtap.discovery.elf import ElfError, ElfFile, Function
 from otel_qtap.discovery.locating.boundaries import function_of
 from otel_qtap.discovery.locating.references import Reference
 
 _NEAR = 64
 """Bytes before and behind the load of the file's name within which the reason is loaded, too."""
+_MAX_FUNCTIONS = 64
+"""Five times as many as real files have."""
 _REASON, _LINE = "rdx", "r8"
 
 
@@ -42,6 +44,8 @@ def error_sites(elf: ElfFile, references: list[Reference], reasons: frozenset[in
         if function is None:
             continue
         if function not in functions:
+            if len(functions) == _MAX_FUNCTIONS:
+                raise ElfError("too many of its functions fail for the same reasons")
             functions[function] = list(decode(elf.code(function.start, function.end), function.start))
         passed = _constants(functions[function], reference.address)
         if passed and passed[0] in reasons:

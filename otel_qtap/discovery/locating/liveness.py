@@ -9,6 +9,7 @@ from otel_qtap.discovery.disassembly import ARGUMENTS, STACK_POINTER, Flow, Inst
 
 _MAX_INSTRUCTIONS = 600
 _CALL_CLOBBERS = frozenset({"rax", "r10", "r11", *ARGUMENTS})
+_PRESERVED = frozenset({"rbx", "rbp", "r12", "r13", "r14", "r15"})
 _GENERAL = frozenset({"rax", "rbx", "rbp", "r10", "r11", "r12", "r13", "r14", "r15", *ARGUMENTS})
 
 
@@ -33,7 +34,7 @@ def registers_expected(code: bytes, start: int) -> frozenset[str]:
             seen[address] = written
             steps += 1
             expected |= (_reads(step) & _GENERAL) - written
-            written |= step.writes
+            written |= step.writes | _saved(step)
             address += len(step.code)
             if step.flow is Flow.CALL:
                 written |= _CALL_CLOBBERS
@@ -54,8 +55,13 @@ def begins_function(code: bytes, start: int) -> bool:
 
 def _reads(step: Instruction) -> frozenset[str]:
     if step.mnemonic == "push" or (step.mnemonic in ("xor", "sub", "sbb") and _is_itself(step)):
-        return frozenset()  # saved to be restored, or made zero
+        return frozenset()  # saved, or pushed to align the stack, or made zero
     return step.reads - {STACK_POINTER}
+
+
+def _saved(step: Instruction) -> frozenset[str]:
+    """What is pushed to be restored is the function's own from there on."""
+    return step.reads & _PRESERVED if step.mnemonic == "push" else frozenset()
 
 
 def _is_itself(step: Instruction) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.locating.error_sites import ErrorSite, error_sites
 from otel_qtap.discovery.locating.references import references, strings
 from tests.unit.discovery.locating.conftest import function
@@ -46,6 +46,13 @@ def test_reason_and_line_are_read_in_any_order(assemble, order):
 )
 def test_anything_else_is_no_site(assemble, body):
     assert sites(assemble(function("f", f"mov rax, rdi\n {body}\n ret") + DATA)) == []
+
+
+def test_a_file_of_nothing_but_sites_is_refused(assemble):
+    body = "mov rax, rdi\n mov edx, 226\n mov r8d, 700\n lea rcx, file[rip]\n call put_error\n ret"
+    elf = assemble("".join(function(f"f{number}", body) for number in range(100)) + DATA)
+    with pytest.raises(ElfError, match="too many"):
+        sites(elf)
 
 
 def test_a_site_in_code_of_which_the_function_is_not_known_is_left_out(assemble):

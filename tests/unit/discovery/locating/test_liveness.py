@@ -15,6 +15,8 @@ from otel_qtap.discovery.locating.liveness import begins_function, registers_exp
         ("31f6 4889f0 c3", set()),  # written before
         ("e800000000 4889f0 c3", set()),  # what a call leaves behind is no argument
         ("ebfe", set()),
+        ("55 85ff 7404 bd01000000 89e8 5d c3", {"rdi"}),  # saved, and set on one path only
+        ("50 4889f8 58 c3", {"rdi"}),  # pushed to align the stack
         ("4889d8 c3", {"rbx"}),
         ("", set()),
     ],
