@@ -15,8 +15,9 @@ from tests.support.floor import running_floor
 from tests.support.loadgen import start_load
 from tests.support.nginx import Nginx
 from tests.support.otlp_sink import running_sink
-from tests.support.pingpong import running_pingpong
+from tests.support.pingpong import PingPong, running_pingpong
 from tests.support.pki import Pki
+from tests.support.tls_ends import LINKED, running_end_pingpong
 
 pytestmark = pytest.mark.bench
 
@@ -38,32 +39,46 @@ def agent_on_the_other_core(directory: Path, endpoint: str, sites: str) -> Itera
         yield agent
 
 
+def report_round_trips(
+    name: str, pingpong: PingPong, directory: Path, figures: Figures, *, bursts: int, repetitions: int
+) -> None:
+    """Measure round trips without an agent, with pair sites and with classic ones, and hold the second."""
+    costs: dict[str, list[float]] = {"none": [], "auto": [], "classic": []}
+    with running_sink() as sink:
+        pingpong.measure(ROUNDS_IN_A_BURST)
+        for repetition in range(repetitions):
+            for sites, measured in costs.items():
+                observed = (
+                    nullcontext()
+                    if sites == "none"
+                    else agent_on_the_other_core(directory / f"{sites}{repetition}", sink.endpoint, sites)
+                )
+                with observed:
+                    taken = [pingpong.measure_and_rest(ROUNDS_IN_A_BURST).cpu_us for _ in range(bursts)]
+                measured.append(median(taken))
+    bare, pair, classic = (median(costs[sites]) for sites in ("none", "auto", "classic"))
+    figures.report(f"{name}, 1 KiB round trip: bare", bare, "us")
+    figures.report(f"{name}, 1 KiB round trip: pair sites", pair, "us")
+    figures.report(f"{name}, 1 KiB round trip: classic sites", classic, "us")
+    figures.report(f"{name}, 1 KiB round trip: pair sites to bare", pair / bare, "times")
+    added = 100 * (pair - bare) / (classic - bare)
+    assert_holds(figures.report(f"{name}: added by pair sites, share of classic", added, "%", at_most=25))
+
+
 @pytest.mark.parametrize(
     ("form", "calls"), [("plain", "SSL_read/SSL_write"), ("ex", "SSL_read_ex/SSL_write_ex")]
 )
 def test_round_trip_with_pair_sites_against_classic_ones(
     form: str, calls: str, tmp_path: Path, pki: Pki, figures: Figures
 ) -> None:
-    costs: dict[str, list[float]] = {"none": [], "auto": [], "classic": []}
-    with running_sink() as sink, running_pingpong(pki, form=form) as pingpong:
-        pingpong.measure(ROUNDS_IN_A_BURST)
-        for repetition in range(REPETITIONS):
-            for sites, measured in costs.items():
-                directory = tmp_path / f"{sites}{repetition}"
-                observed = (
-                    nullcontext()
-                    if sites == "none"
-                    else agent_on_the_other_core(directory, sink.endpoint, sites)
-                )
-                with observed:
-                    bursts = [pingpong.measure_and_rest(ROUNDS_IN_A_BURST).cpu_us for _ in range(BURSTS)]
-                measured.append(median(bursts))
-    bare, pair, classic = (median(costs[sites]) for sites in ("none", "auto", "classic"))
-    figures.report(f"{calls}, 1 KiB round trip: bare", bare, "us")
-    figures.report(f"{calls}, 1 KiB round trip: pair sites", pair, "us")
-    figures.report(f"{calls}, 1 KiB round trip: classic sites", classic, "us")
-    added = 100 * (pair - bare) / (classic - bare)
-    assert_holds(figures.report(f"{calls}: added by pair sites, share of classic", added, "%", at_most=25))
+    with running_pingpong(pki, form=form) as pingpong:
+        report_round_trips(calls, pingpong, tmp_path, figures, bursts=BURSTS, repetitions=REPETITIONS)
+
+
+@pytest.mark.parametrize("library", LINKED)
+def test_round_trip_on_other_libraries(library: str, tmp_path: Path, pki: Pki, figures: Figures) -> None:
+    with running_end_pingpong(library, pki, tmp_path) as pingpong:
+        report_round_trips(library, pingpong, tmp_path, figures, bursts=4, repetitions=2)
 
 
 @pytest.mark.parametrize(("rate", "name", "at_most"), [(1000, "1,000/s", 9), (0, "saturation", 4)])
