@@ -39,22 +39,31 @@ class CallGraph:
             changed |= instruction.writes
         return None
 
+    def imported(self, function: Function) -> frozenset[str]:
+        """Names of imported functions that the function calls or jumps to through their PLT stubs."""
+        jumps, calls = transfer_targets(self._elf.code(function.start, function.end), function.start)
+        return frozenset(name for target in jumps | calls if (name := self._stub_of(target)))
+
     def _behind_stub(self, target: int) -> int:
         """The address of the local function that a PLT stub leads to, else the target itself."""
+        known = self._known.get(self._stub_of(target))
+        return known.start if known else target
+
+    def _stub_of(self, target: int) -> str:
+        """What the PLT stub at an address is for; empty where there is none."""
         try:
             stub = self._elf.code(target, target + _STUB)
         except ElfError:
-            return target
+            return ""
         for instruction in decode(stub, target):
             if instruction.flow is Flow.JUMP:
                 operand = instruction.operands[0] if instruction.operands else None
                 if not isinstance(operand, Memory) or operand.base != "rip":
-                    return target
+                    return ""
                 if self._slots is None:
                     self._slots = self._elf.import_slots()
                 slot = instruction.address + len(instruction.code) + operand.displacement
-                known = self._known.get(self._slots.get(slot, ""))
-                return known.start if known else target
+                return self._slots.get(slot, "")
             if instruction.mnemonic != "endbr64":
-                return target
-        return target
+                return ""
+        return ""

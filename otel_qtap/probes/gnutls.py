@@ -18,6 +18,9 @@ SEND = ProbeFunction(
     symbol="gnutls_record_send2", hook=Hook.WRITE, shape=Shape.GNUTLS_SEND, nargs=3, needs_return=True
 )
 
+CALLED = frozenset(("gnutls_record_recv", "gnutls_record_send"))
+"""What programs call; some of them look like another library themselves (libgnutls-openssl)."""
+
 LIBRARY = TlsLibrary(
     name="gnutls",
     library_id=3,

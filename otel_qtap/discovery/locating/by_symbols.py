@@ -9,6 +9,7 @@ from otel_qtap.discovery.locating.located import Located, refused
 from otel_qtap.discovery.locating.object_layout import object_layout
 from otel_qtap.discovery.plan import Refusal
 from otel_qtap.discovery.sites import NO_SITE, probe_site
+from otel_qtap.probes import gnutls
 from otel_qtap.probes.spec import DataPath, InnerFunction, ProbeFunction, TlsLibrary
 
 
@@ -31,6 +32,9 @@ def locate_with(
     names |= {probe.symbol for probe in library.lifecycle}
     public = {**elf.functions(sorted(names)), **found}
     graph = CallGraph(elf, public)
+    passing = [probe.symbol for path in library.data_paths for probe in path.public if probe.symbol in public]
+    if any(graph.imported(public[symbol]) & gnutls.CALLED for symbol in passing):
+        return refused(library, "it passes everything on to GnuTLS, where it is captured")
     refusals: list[Refusal] = []
     chosen: list[tuple[Function, ProbeFunction]] = []
     for path in library.data_paths:

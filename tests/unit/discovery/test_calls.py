@@ -47,6 +47,8 @@ def test_a_plt_stub_stands_for_the_local_function_that_its_slot_names(graph_of, 
         {"inner": RETURN, ".stub": stub, "outer": call(17, 1) + RETURN}, imports={GOT_ADDRESS: "inner"}
     )
     assert graph.targets(known["outer"]) == {known["inner"].start}
+    assert graph.imported(known["outer"]) == {"inner"}
+    assert graph.imported(known["inner"]) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import struct
 import pytest
 
 from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.locating.gnutls import locate
 from otel_qtap.discovery.recognition import recognise
 from otel_qtap.discovery.sites import probe_site
@@ -87,3 +88,9 @@ def test_a_file_without_the_functions_is_refused(located):
     found = located(gnutls_record_send2=PUSH)
     assert found.functions == ()
     assert found.refusals[0].reason == ("the file does not define gnutls_record_recv_seq, gnutls_record_recv")
+
+
+def test_what_only_looks_like_openssl_is_not_captured_a_second_time():
+    found = LibraryLocator(None).locate("/usr/lib/x86_64-linux-gnu/libgnutls-openssl.so.27")
+    assert found.sites == ()
+    assert found.refusals[0].reason == "it passes everything on to GnuTLS, where it is captured"
