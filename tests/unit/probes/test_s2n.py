@@ -26,5 +26,5 @@ def test_where_the_kernel_takes_no_probe_there_it_is_the_usual_form_of_sending()
     path = str(awscrt() / "_awscrt.abi3.so")
     assert shapes(path) == {"s2n_recv_impl": Shape.PLAIN, "s2n_send": Shape.PLAIN}
     with ElfFile(path) as elf:
-        refusals = dict(analyse(elf, LIBRARY).refusals)
+        refusals = {refusal.function: refusal.reason for refusal in analyse(elf, LIBRARY).refusals}
     assert refusals["s2n_sendv_with_offset"] == "the kernel takes no probe on its first instruction"
