@@ -206,8 +206,11 @@ QTAP_INLINE void qtap_go_end_handshake(struct qtap_state *state, u64 started_ns)
 		return;
 	state->carrier.handshakes = 1;
 	state->connection.flags |= QTAP_HANDSHAKE_SEEN;
-	if (hello)
+	if (hello && hello->local_port == state->connection.local_port &&
+	    hello->remote_port == state->connection.remote_port) {
+		hello->captured = 1;
 		__builtin_memcpy(state->connection.client_random, hello->client_random, QTAP_RANDOM_BYTES);
+	}
 	qtap_submit_connection_event(QTAP_HANDSHAKE, 0, started_ns, state);
 }
 
@@ -250,6 +253,7 @@ QTAP_INLINE int qtap_go(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	} else if (transfer.size > QTAP_MAX_CALL_BYTES) {
 		qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, 0);
+		qtap_lose_count(transfer.conn);
 		return 0;
 	}
 	state = qtap_go_state(thread, transfer.conn, cookie, &has_room);

@@ -37,7 +37,7 @@ from tests.support.pki import Pki
 pytestmark = pytest.mark.bench
 
 EVENTS = int(os.environ.get("OTEL_QTAP_TEST_BINDING_EVENTS", "1000000"))
-RUNTIMES = ("asyncio", "uvloop", "Node.js 20", "Node.js 24", "Bun 1.4", "Go")
+RUNTIMES = ("asyncio", "uvloop", "Node.js 20", "Node.js 24", "Bun 1.4", "Go 1.23")
 SMALL = {"MATRIX_SIZES": "20,60,150,220", "MATRIX_AT_ONCE": "50"}
 LONGEST_SECONDS = 900.0
 FOREVER = 10**9

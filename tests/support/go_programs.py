@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``programs/gotls`` as Go compilers of several releases and ways of linking leave it."""
+"""Go programs as compilers of several releases and ways of linking leave them."""
 
 import shutil
 import struct
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.cache import cached_build, fingerprint, run_build_step
 
-_SOURCE = Path(__file__).parent / "programs" / "gotls"
+GOTLS = Path(__file__).parent / "programs" / "gotls"
 _CLEAN = {"GOENV": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
 RELEASES = {
     "1.17": "1.17.13",
@@ -46,20 +46,20 @@ BUILDS = {
 }
 
 
-def go_program(release: str = "1.26", build: str = "plain") -> Path:
-    """The program as this release of Go builds it."""
+def go_program(release: str = "1.26", build: str = "plain", source: Path = GOTLS) -> Path:
+    """The program in the directory ``source`` as this release of Go builds it."""
     version, how = RELEASES[release], BUILDS[build]
-    source = fingerprint(*(path.read_text() for path in sorted(_SOURCE.iterdir())), repr(how))
+    texts = fingerprint(*(path.read_text() for path in sorted(source.iterdir())), repr(how))
 
     def make(directory: Path) -> None:
-        root, binary = _toolchain(version), directory / "gotls"
+        root, binary = _toolchain(version), directory / source.name
         environment = {**_CLEAN, "GOROOT": str(root), "CGO_ENABLED": "1" if how.has_c else "0"}
         command = [str(root / "bin" / "go"), "build", *how.flags, "-o", str(binary), "."]
-        run_build_step(*command, cwd=_SOURCE, env=environment)
+        run_build_step(*command, cwd=source, env=environment)
         if not how.keeps_section_headers:
             _remove_section_headers(binary)
 
-    return cached_build(f"gotls-{build}", f"{version}-{source}", make) / "gotls"
+    return cached_build(f"{source.name}-{build}", f"{version}-{texts}", make) / source.name
 
 
 def _toolchain(version: str) -> Path:

@@ -1,8 +1,10 @@
 // Answers messages, or sends them and looks at the answers, by Go's crypto/tls: the messages of
 // tests/matrix/messages.py.
 //
-//	go_messages server CERTIFICATE KEY
-//	go_messages client PORT CA CONNECTIONS ROUNDS
+//	go_messages server CERTIFICATE KEY [http]
+//	go_messages client PORT CA CONNECTIONS ROUNDS [1|2]
+//
+// With the last argument they are in the bodies of HTTP requests, by net/http.
 package main
 
 import (
@@ -96,13 +98,16 @@ func number(text string) int {
 func server(certificate, key string) {
 	pair, err := tls.LoadX509KeyPair(certificate, key)
 	check(err)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+	if len(os.Args) > 4 {
+		serveHTTP(listener, pair)
+	}
 	for {
 		connection, err := listener.Accept()
 		check(err)
-		go serve(connection.(*tls.Conn))
+		go serve(tls.Server(connection, &tls.Config{Certificates: []tls.Certificate{pair}}))
 	}
 }
 
@@ -123,6 +128,10 @@ func client(port, ca string, connections, rounds int) {
 	fmt.Println("ready")
 	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
 	check(err)
+	send := talk
+	if len(os.Args) > 6 {
+		send = talkHTTP
+	}
 	tokens := make(chan int)
 	var group sync.WaitGroup
 	for ; atOnce > 0; atOnce-- {
@@ -130,7 +139,7 @@ func client(port, ca string, connections, rounds int) {
 		go func() {
 			defer group.Done()
 			for token := range tokens {
-				talk("127.0.0.1:"+port, roots, token, rounds, sizes)
+				send("127.0.0.1:"+port, roots, token, rounds, sizes)
 			}
 		}()
 	}
