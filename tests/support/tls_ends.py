@@ -44,12 +44,13 @@ def library_file(library: str) -> str:
     return str(path)
 
 
-def end_binary(library: str) -> str:
-    """Path of the program on this library, compiled when its source changed."""
-    sources = [_PROGRAM / "main.c", _PROGRAM / f"{library}.c"]
+def end_binary(library: str, program: Path = _PROGRAM / "main.c") -> str:
+    """Path of a program over ``tls_end/end.h`` on this library, compiled when its source changed."""
+    sources = [program, _PROGRAM / f"{library}.c"]
 
     def build(directory: Path) -> None:
-        command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "tls_end", *map(str, sources)]
+        command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "tls_end"]
+        command += [f"-I{_PROGRAM}", *map(str, sources)]
         run_build_step(*command, *_LINKED[library], "-lpthread", cwd=directory)
 
     texts = [source.read_text() for source in (*sources, _PROGRAM / "end.h")]
@@ -102,7 +103,7 @@ def start_end_client(
 @contextmanager
 def running_end_server(library: str, pki: Pki, directory: Path) -> Iterator[TlsServer]:
     """A server that sends back whatever it gets, with a thread a connection."""
-    identity = _identity(library, pki, directory)
+    identity = server_identity(library, pki, directory)
     with running_announced([*_command(library), "server", *identity]) as server:
         yield server
 
@@ -110,7 +111,14 @@ def running_end_server(library: str, pki: Pki, directory: Path) -> Iterator[TlsS
 @contextmanager
 def running_end_pingpong(library: str, pki: Pki, directory: Path, *, size: int = 1024) -> Iterator[PingPong]:
     """A process with one TLS connection to itself."""
-    command = ["taskset", "-c", "0", end_binary(library), "pingpong", *_identity(library, pki, directory)]
+    command = [
+        "taskset",
+        "-c",
+        "0",
+        end_binary(library),
+        "pingpong",
+        *server_identity(library, pki, directory),
+    ]
     process = subprocess.Popen(
         [*command, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -121,7 +129,7 @@ def running_end_pingpong(library: str, pki: Pki, directory: Path, *, size: int =
         process.communicate()
 
 
-def _identity(library: str, pki: Pki, directory: Path) -> tuple[str, str]:
+def server_identity(library: str, pki: Pki, directory: Path) -> tuple[str, str]:
     """What a server's program takes for its certificate and key."""
     if library == "nss":
         return nss_database(pki.server, directory / "nss"), "server"

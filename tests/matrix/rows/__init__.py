@@ -3,9 +3,15 @@
 
 from tests.matrix.protocols import Protocol
 from tests.matrix.row import Program, Row
-from tests.matrix.rows import boringssl, golang, openssl_shared, openssl_static
+from tests.matrix.rows import boringssl, c_libraries, golang, openssl_shared, openssl_static
 
-ROWS: tuple[Row, ...] = (*openssl_shared.ROWS, *openssl_static.ROWS, *boringssl.ROWS, *golang.ROWS)
+ROWS: tuple[Row, ...] = (
+    *openssl_shared.ROWS,
+    *openssl_static.ROWS,
+    *boringssl.ROWS,
+    *golang.ROWS,
+    *c_libraries.ROWS,
+)
 
 
 def reference(protocol: Protocol, role: str) -> Program:
