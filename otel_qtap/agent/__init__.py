@@ -9,8 +9,10 @@ chain       the data path of the pipeline, kernel events in, telemetry out
 assembly    Settings to rooms
 watcher     which processes use TLS libraries
 probed_files  the library files that are probed: attached, followed, left
+coverage    which processes speak TLS, and why some are not captured
+plaintext   whether what comes out of located libraries is plaintext
 workloads   process facts, joined to connections as they arrive
-health      /livez, /readyz, /metrics
+health      /livez, /readyz, /metrics, /coverage
 readiness   what has to be well for the agent to be ready, and alive
 vital_signs what supervisor and pipeline show each other: that they go round, and counts
 loss_watch  says when something begins to be lost, and when that is over

@@ -26,6 +26,7 @@ from otel_qtap.agent.loss_watch import LossWatch
 from otel_qtap.agent.messages import Channel, Message, read_facts
 from otel_qtap.agent.metrics import publish_coverage, publish_metrics
 from otel_qtap.agent.needed_later import import_needed_later
+from otel_qtap.agent.plaintext.watch import PlaintextWatch
 from otel_qtap.agent.privileges import drop_privileges
 from otel_qtap.agent.readiness import Readiness
 from otel_qtap.agent.stray_output import StrayOutput
@@ -118,6 +119,7 @@ class Pipeline:
         self._intake: Intake | None = None
         self._counters: Counters | None = None
         self._endings: Endings | None = None
+        self._plaintext = PlaintextWatch(signs.plaintext)
         self._coverage = CoverageTable(
             facts=self._rooms.workloads.facts_of, on_event=self._rooms.telemetry.not_captured
         )
@@ -174,6 +176,8 @@ class Pipeline:
             return 0
         events, size = self._intake.read(BATCH_BYTES)
         if events:
+            if self._signs.plaintext.has_questions:
+                self._plaintext.look(events)
             self._chain.receive(events)
             self._ledger.write(self._balance())  # 3 µs a batch, and a successor counts to the last one
         return size

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from otel_qtap.agent.file_numbers import FileNumbers
+from otel_qtap.agent.plaintext.page import PlaintextPage
 from otel_qtap.capture.attach import Probes, Site, detach_together
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items, map_update
 from otel_qtap.conditions import Condition
 from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode
 from otel_qtap.discovery.libraries import LibraryPlan
-from otel_qtap.discovery.plan import Cause, FileIdentity, FilePlan, FileVerdict, Refusal
+from otel_qtap.discovery.plan import Cause, FileIdentity, FilePlan, FileVerdict, LeftOut
 from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult, shown_path
 from otel_qtap.errors import CaptureError
 from otel_qtap.probes.spec import with_file
@@ -29,6 +30,10 @@ _NO_LIBRARY, _TLS_LIBRARY = (struct.pack("<IxxxxQ", kind, 0) for kind in (2, 3))
 
 _REFUSED_EVENT = "otel_qtap.probes.refused"
 _NO_ROOM = "no file descriptors are left: raise RLIMIT_NOFILE"
+_NO_PLAINTEXT = (
+    "its functions were located by their code, and what came out of them in many conversations was random: "
+    "it is probed no more until the agent starts again"
+)
 _SPARE_DESCRIPTORS = 256
 """What is left to everything else. Anybody can map ever new files with the name of a TLS library."""
 
@@ -55,7 +60,12 @@ class ProbedFiles:
     """
 
     def __init__(
-        self, session: KernelSession, scanner: LibraryScanner, *, grace_seconds: float = 0.0
+        self,
+        session: KernelSession,
+        scanner: LibraryScanner,
+        *,
+        grace_seconds: float = 0.0,
+        plaintext: PlaintextPage | None = None,
     ) -> None:
         self._session = session
         self._scanner = scanner
@@ -67,6 +77,9 @@ class ProbedFiles:
         """Files that could be probed but for the kernel, which refused it: path and reason."""
         self._without_room: InodeMap[tuple[str, str]] = InodeMap()
         """Those for which there are no descriptors left."""
+        self._plaintext = plaintext or PlaintextPage()
+        self._no_plaintext: InodeMap[tuple[str, str]] = InodeMap()
+        """Those out of which ciphertext came."""
         self._failing_at_start: tuple[FileIdentity, ...] = ()
         self._marks: dict[KernelFile, tuple[bytes, int]] = {}
         """What the kernel side was told of files, each with when (boot time in ns)."""
@@ -84,14 +97,32 @@ class ProbedFiles:
         """What is known of the files that a process maps as code, and have to do with TLS."""
         found = []
         for verdict in self._scanner.verdicts(pid):
-            refused = self._refused.get(verdict.identity) or self._without_room.get(verdict.identity)
-            if refused:
-                _, (_, why) = refused
-                refusals = tuple(Refusal(library, why, Cause.KERNEL) for library in verdict.libraries)
-                found.append(replace(verdict, libraries=(), refusals=(*verdict.refusals, *refusals)))
+            for left_out, cause in (
+                (self._refused, Cause.KERNEL),
+                (self._without_room, Cause.KERNEL),
+                (self._no_plaintext, Cause.PLAINTEXT),
+            ):
+                if entry := left_out.get(verdict.identity):
+                    _, (_, why) = entry
+                    libraries = tuple(LeftOut(library, why, cause) for library in verdict.libraries)
+                    found.append(replace(verdict, libraries=(), left_out=libraries))
+                    break
             else:
                 found.append(verdict)
         return tuple(found)
+
+    def leave_ciphertext(self) -> bool:
+        """Detach from the files out of which no plaintext came, for good; returns whether there were any.
+
+        Only those are given up that were located by their code: what a name says is certain.
+        """
+        numbers = set(self._plaintext.refused())
+        wrong = [probed for _, probed in self._probed if numbers.intersection(probed.numbers)]
+        self._leave(wrong)
+        for probed in wrong:
+            self._no_plaintext.set(probed.plan.identity, (probed.plan.path, _NO_PLAINTEXT))
+            logger.warning("%s: %s", probed.name, _NO_PLAINTEXT, extra={"event_name": _REFUSED_EVENT})
+        return bool(wrong)
 
     def start(self, found: Iterable[FilePlan]) -> ScanResult:
         """Probe what was found on disk and what is mapped when the agent starts."""
@@ -113,7 +144,7 @@ class ProbedFiles:
     def follow(self) -> ScanResult:
         """Probe what processes map now, and let go of what none does."""
         result = self._scanner.mapped_now(self._attach)
-        for left_out in (self._refused, self._without_room):
+        for left_out in (self._refused, self._without_room, self._no_plaintext):
             left_out.keep(lambda identity, _: identity in result.files)
         self._leave_unused(result)
         self._mark_only(result)
@@ -153,7 +184,7 @@ class ProbedFiles:
                 logger.debug("%s: %s is not probed: %s", shown, refusal.function, refusal.reason)
         for refused in plan.verdict.refusals:
             logger.info("%s (%s) is not probed: %s", shown, refused.function, refused.reason)
-        if not plan.usable:
+        if not plan.usable or self._is_given_up(plan):
             return
         name = f"{shown} ({', '.join(f'{one.library} {one.release}'.strip() for one in plan.usable)})"
         count = sum(len(library.sites) for library in plan.usable)
@@ -168,11 +199,14 @@ class ProbedFiles:
             for library, number in zip(plan.usable, numbers, strict=True)
             for site in sites_of(library, number)
         ]
+        for library, number in zip(plan.usable, numbers, strict=True):
+            if library.by_code:
+                self._plaintext.ask(number)
         try:
             probes = Probes(self._session, plan.path, sites, plan.identity.state)
         except CaptureError as error:
             for number in numbers:
-                self._numbers.give_back(number)
+                self._give_back(number)
             # Whoever mapped it may have ended meanwhile: whoever does so next shows the way again.
             if _is_still_there(plan):
                 if plan.identity not in self._refused:  # it is tried again at each look around
@@ -190,6 +224,10 @@ class ProbedFiles:
         self._probed.set(plan.identity, _Probed(plan, numbers, probes, name))
         self._set_mark((plan.identity.inode, plan.identity.kernel_device), _TLS_LIBRARY)
         logger.info("probing %s, %d sites", name, len(sites))
+
+    def _is_given_up(self, plan: FilePlan) -> bool:
+        known = self._no_plaintext.get(plan.identity)
+        return known is not None and known[0].state == plan.identity.state
 
     def _has_room(self, descriptors: int) -> bool:
         held = sum(probed.probes.descriptors for _, probed in self._probed)
@@ -268,9 +306,13 @@ class ProbedFiles:
         detach_together(probed.probes for probed in left)
         for probed in left:
             for number in probed.numbers:
-                self._numbers.give_back(number)
+                self._give_back(number)
             self._probed.remove(probed.plan.identity)
             logger.info("no longer probing %s", probed.name)
+
+    def _give_back(self, number: int) -> None:
+        self._plaintext.give_up(number)
+        self._numbers.give_back(number)
 
     def included_more(self) -> None:
         """Processes are captured that were excluded before."""

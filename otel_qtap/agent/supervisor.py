@@ -214,6 +214,7 @@ class Supervisor:
             grace_seconds=self._settings.capture.rescan_seconds,
             containers=containers,
             ciphertext=CiphertextFiles(self._locator()),
+            plaintext=self._signs.plaintext,
         )
         self._speakers = Speakers(session, watcher, self._tell_judged)
         self._exclude_ourselves()
@@ -289,6 +290,13 @@ class Supervisor:
         if notice.kind is Kind.PROCESS_SPEAKS_TLS:
             self._speakers.notice(notice)
 
+    def _judge_speakers(self, now: float) -> None:
+        assert self._watcher is not None
+        assert self._speakers is not None
+        if self._watcher.leave_ciphertext():
+            self._speakers.review()
+        self._speakers.tick(now)
+
     def _exclude(self, pid: int) -> None:
         assert self._watcher is not None
         self._watcher.exclude(pid)
@@ -337,7 +345,7 @@ class Supervisor:
                 if watcher.has_further:
                     watcher.look_further()
                 now = time.monotonic()
-                speakers.tick(now)
+                self._judge_speakers(now)
                 pipeline.tend(now)
                 if self._file.has_changed(now):
                     self._reload(asked=False)

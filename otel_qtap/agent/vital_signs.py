@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What supervisor and pipeline show each other: that their loops go round, and what the supervisor counts.
 
-One page of memory that both have. The pipeline parses what strangers wrote, so the supervisor believes
-nothing that stands there but when the pipeline's loop last went round.
+One page of memory that both have, and one about probed files. The pipeline parses what strangers wrote, so
+the supervisor believes nothing that stands there but when the pipeline's loop last went round.
 """
 
 import mmap
 import struct
 import time
 from collections.abc import Mapping
+
+from otel_qtap.agent.plaintext.page import PlaintextPage
 
 RELOADS = ("applied", "unchanged", "needs_restart", "refused", "rolled_back")
 """What can become of a reload."""
@@ -22,6 +24,8 @@ class VitalSigns:
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
+        self.plaintext = PlaintextPage()
+        """Whether what comes out of probed files is plaintext."""
         self._restarts = 0
         self._reloads = dict.fromkeys(RELOADS, 0)
         self.supervisor_goes_round()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from otel_qtap.agent.ciphertext import CiphertextWatch
 from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
+from otel_qtap.agent.plaintext.page import PlaintextPage
 from otel_qtap.agent.probed_files import ProbedFiles
 from otel_qtap.agent.workloads import process_key
 from otel_qtap.capture.leftovers import remove_ended
@@ -61,13 +62,14 @@ class Watcher:
         grace_seconds: float = 0.0,
         containers: Containers | None = None,
         ciphertext: CiphertextFiles | None = None,
+        plaintext: PlaintextPage | None = None,
     ) -> None:
         self._session = session
         self._reader = processes
         self._selectors = selectors
         self._on_process = on_process
         self._instrumented = instrumented
-        self._files = ProbedFiles(session, scanner, grace_seconds=grace_seconds)
+        self._files = ProbedFiles(session, scanner, grace_seconds=grace_seconds, plaintext=plaintext)
         self._containers = containers
         self._ciphertext = CiphertextWatch(session, self._bio_writes_of)
         self._ciphertext_files = ciphertext
@@ -155,6 +157,10 @@ class Watcher:
         """Never capture this process, whatever is selected: it is one of ours."""
         self._never.add(pid)
         self.exclude(pid)
+
+    def leave_ciphertext(self) -> bool:
+        """Give up files out of which no plaintext comes; returns whether there were any."""
+        return self._files.leave_ciphertext()
 
     def is_ours(self, pid: int) -> bool:
         """Whether this process is one of ours."""

@@ -27,4 +27,7 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     lost = [f.name for f, probe in found.functions if probe.hook in _DATA and probe.hook not in placed]
     if lost:  # half of what is said would be taken for all of it
         return Analysis((), found.layout, (Refusal(library.name, f"{', '.join(lost)}: {NO_SITE}"),))
-    return Analysis(tuple(sites), found.layout, tuple(refusals), found.release)
+    by_code = bool(found.functions) and not elf.functions(
+        [probe.symbol for path in library.data_paths for probe in path.public]
+    )
+    return Analysis(tuple(sites), found.layout, tuple(refusals), found.release, by_code)

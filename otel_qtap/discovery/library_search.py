@@ -58,6 +58,7 @@ class LibrarySearch:
             sites=found.sites,
             layout=found.layout,
             refusals=found.refusals,
+            by_code=found.by_code,
         )
 
     def _finished(self) -> Analysis:

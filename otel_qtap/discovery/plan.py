@@ -61,23 +61,28 @@ class ProbeSite(NamedTuple):
     """Why the site is not cheap; empty when it is."""
 
 
-class Cause(StrEnum):
-    """What is against probing."""
+class Refusal(NamedTuple):
+    """A function that is not probed, and why."""
 
-    FILE = "file"
-    """Its code: it does not show where to probe."""
+    function: str
+    reason: str
+
+
+class Cause(StrEnum):
+    """What is against probing a library whose functions were found."""
+
     KERNEL = "kernel"
     """The kernel or a limit of the agent, whatever is in the file."""
     PLAINTEXT = "plaintext"
     """It was probed, and what came out was no plaintext."""
 
 
-class Refusal(NamedTuple):
-    """A function that is not probed, and why."""
+class LeftOut(NamedTuple):
+    """A library that could be probed and is not, and why."""
 
-    function: str
+    library: str
     reason: str
-    cause: Cause = Cause.FILE
+    cause: Cause
 
 
 class Analysis(NamedTuple):
@@ -88,6 +93,8 @@ class Analysis(NamedTuple):
     refusals: tuple[Refusal, ...]
     release: str = ""
     """Of the library, where its locator tells."""
+    by_code: bool = False
+    """Whether the functions are known by what their code looks like alone: none of them has its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +112,8 @@ class LibraryPlan:
     sites: tuple[ProbeSite, ...] = ()
     layout: ObjectLayout = UNKNOWN_LAYOUT
     refusals: tuple[Refusal, ...] = ()
+    by_code: bool = False
+    """As ``Analysis.by_code``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +127,15 @@ class FileVerdict:
     """Names of the libraries (``probes.registry``) that can be probed in it."""
     refusals: tuple[Refusal, ...] = ()
     """Of the libraries that it may hold and that cannot: each by its name, with the reason."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Of the libraries that could be probed and are not: none of these is in ``libraries``."""
     unsupported: tuple[str, ...] = ()
     """Names of what is recognised and cannot be captured (``probes.unsupported`` has the reasons)."""
 
     @property
     def is_about_tls(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.libraries or self.refusals or self.unsupported)
+        return bool(self.libraries or self.refusals or self.left_out or self.unsupported)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

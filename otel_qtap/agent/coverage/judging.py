@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from otel_qtap.capture.records import Speaker
-from otel_qtap.discovery.plan import Cause, FileVerdict, Refusal
+from otel_qtap.discovery.plan import Cause, FileVerdict
 from otel_qtap.discovery.selectors import EXCLUDE_VARIABLE, INCLUDE_VARIABLE
 from otel_qtap.probes import unsupported
 
@@ -100,11 +100,8 @@ def reasons_against(verdicts: Collection[FileVerdict]) -> Judgement:
     """
     found = [
         *_unsupported(verdicts, but=unsupported.UNKNOWN.name),
-        *(
-            reason
-            for cause in (Cause.KERNEL, Cause.PLAINTEXT, Cause.FILE)
-            for reason in _refused(verdicts, cause)
-        ),
+        *_left_out(verdicts),
+        *_refused(verdicts),
         *_unsupported(verdicts, only=unsupported.UNKNOWN.name),
         *_probed(verdicts),
     ]
@@ -128,25 +125,21 @@ def _unsupported(verdicts: Collection[FileVerdict], *, only: str = "", but: str 
                 yield Judgement(State.UNCAPTURED, Reason.UNSUPPORTED, name, text)
 
 
-_REASONS = {
-    Cause.KERNEL: Reason.PERMISSION,
-    Cause.PLAINTEXT: Reason.NOT_PLAINTEXT,
-    Cause.FILE: Reason.REFUSED,
-}
+_REASONS = {Cause.KERNEL: Reason.PERMISSION, Cause.PLAINTEXT: Reason.NOT_PLAINTEXT}
 
 
-def _refused(verdicts: Collection[FileVerdict], cause: Cause) -> Iterable[Judgement]:
+def _left_out(verdicts: Collection[FileVerdict]) -> Iterable[Judgement]:
     for verdict in verdicts:
-        for refusal in verdict.refusals:
-            if refusal.cause is cause:
-                text = _refusal_text(verdict.path, refusal)
-                yield Judgement(State.UNCAPTURED, _REASONS[cause], refusal.function, text)
+        for library, reason, cause in verdict.left_out:
+            text = f"{verdict.path} ({library}) is not probed: {reason}"
+            yield Judgement(State.UNCAPTURED, _REASONS[cause], library, text)
 
 
-def _refusal_text(path: str, refusal: Refusal) -> str:
-    if refusal.cause is Cause.KERNEL:
-        return f"{path} ({refusal.function}) could not be probed: {refusal.reason}"
-    return f"{path} ({refusal.function}) is not probed: {refusal.reason}"
+def _refused(verdicts: Collection[FileVerdict]) -> Iterable[Judgement]:
+    for verdict in verdicts:
+        for library, reason in verdict.refusals:
+            text = f"{verdict.path} ({library}) is not probed: {reason}"
+            yield Judgement(State.UNCAPTURED, Reason.REFUSED, library, text)
 
 
 def _probed(verdicts: Collection[FileVerdict]) -> Iterable[Judgement]:

@@ -319,10 +319,8 @@ def test_a_process_is_told_what_became_of_its_files(
         patch.setattr(module, "Probes", refuse)
         keeper.start()
     (verdict,) = keeper.files.verdicts(mapper.pid)
-    assert (verdict.libraries, verdict.refusals) == (
-        (),
-        (("openssl", "refused by the kernel", Cause.KERNEL),),
-    )
+    assert verdict.libraries == ()
+    assert verdict.left_out == (("openssl", "refused by the kernel", Cause.KERNEL),)
     keeper.look()
     (verdict,) = keeper.files.verdicts(mapper.pid)
     assert (verdict.path, verdict.libraries) == (str(library), ("openssl",))

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from otel_qtap.discovery import analysis
 from otel_qtap.discovery.analysis import analyse
 from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.locating.located import Located
 from otel_qtap.discovery.plan import Refusal, SiteKind
 from otel_qtap.discovery.sites import NO_SITE
 from otel_qtap.probes.gnutls import LIBRARY as GNUTLS
@@ -22,6 +26,20 @@ def test_every_function_that_is_located_gets_a_site_with_its_cookie(make_elf, tm
     assert {site.cookie >> 16 & 255 for site in found.sites} == {LIBRARY.library_id}
     assert {site.kind for site in found.sites} == {SiteKind.PAIR}
     assert {site.kind for site in classic.sites} == {SiteKind.CLASSIC}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_functions_that_have_none_of_their_names_are_known_by_code_alone(
+    make_elf, tmp_path, monkeypatch, named
+):
+    path = tmp_path / "libssl.so"
+    path.write_bytes(make_elf({"SSL_read" if named else "sub_1": b"\x55\x5d\xc3"}))
+    with ElfFile(str(path)) as elf:
+        (function,) = elf.functions(["SSL_read", "sub_1"]).values()
+        (probe,) = (one for one in LIBRARY.data_paths[0].public if one.symbol == "SSL_read")
+        answer = Located(functions=((function, probe),))
+        monkeypatch.setattr(analysis, "locator_of", lambda _: lambda *_: answer)
+        assert analyse(elf, LIBRARY).by_code is not named
 
 
 def test_a_function_without_a_site_is_refused(make_elf, tmp_path):

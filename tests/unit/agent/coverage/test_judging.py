@@ -13,7 +13,7 @@ from otel_qtap.agent.coverage.judging import (
     reasons_against,
 )
 from otel_qtap.capture.records import Speaker
-from otel_qtap.discovery.plan import Cause, FileIdentity, FileVerdict, Refusal
+from otel_qtap.discovery.plan import Cause, FileIdentity, FileVerdict, LeftOut, Refusal
 
 LIBSSL = "/usr/lib/libssl.so.3"
 
@@ -27,6 +27,7 @@ def verdict(
     *,
     libraries: tuple[str, ...] = (),
     refusals: tuple[Refusal, ...] = (),
+    left_out: tuple[LeftOut, ...] = (),
     unsupported: tuple[str, ...] = (),
 ) -> FileVerdict:
     return FileVerdict(
@@ -34,6 +35,7 @@ def verdict(
         identity=FileIdentity(1, 2, 3, 4),
         libraries=libraries,
         refusals=refusals,
+        left_out=left_out,
         unsupported=unsupported,
     )
 
@@ -41,8 +43,8 @@ def verdict(
 PROBED = verdict(libraries=("openssl",))
 JAVA = verdict("/opt/java/libjvm.so", unsupported=("java",))
 REFUSED = verdict("/opt/app", refusals=(Refusal("boringssl", "two functions fit"),))
-LIMITED = verdict(refusals=(Refusal("openssl", "raise RLIMIT_NOFILE", Cause.KERNEL),))
-CIPHERED = verdict("/opt/app", refusals=(Refusal("boringssl", "it was random", Cause.PLAINTEXT),))
+LIMITED = verdict(left_out=(LeftOut("openssl", "raise RLIMIT_NOFILE", Cause.KERNEL),))
+CIPHERED = verdict("/opt/app", left_out=(LeftOut("boringssl", "it was random", Cause.PLAINTEXT),))
 UNKNOWN = verdict("/opt/strange", unsupported=("unknown",))
 
 
