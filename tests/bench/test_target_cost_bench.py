@@ -15,7 +15,7 @@ from tests.support.floor import running_floor
 from tests.support.loadgen import start_load
 from tests.support.nginx import Nginx
 from tests.support.otlp_sink import running_sink
-from tests.support.pingpong import PingPong, running_pingpong
+from tests.support.pingpong import PingPong, running_go_pingpong, running_pingpong
 from tests.support.pki import Pki
 from tests.support.tls_ends import LINKED, running_end_pingpong
 
@@ -79,6 +79,12 @@ def test_round_trip_with_pair_sites_against_classic_ones(
 def test_round_trip_on_other_libraries(library: str, tmp_path: Path, pki: Pki, figures: Figures) -> None:
     with running_end_pingpong(library, pki, tmp_path) as pingpong:
         report_round_trips(library, pingpong, tmp_path, figures, bursts=4, repetitions=2)
+
+
+def test_round_trip_on_go(tmp_path: Path, pki: Pki, figures: Figures) -> None:
+    """Classic sites are the first bytes of Read and Write and all their returns."""
+    with running_go_pingpong(pki) as pingpong:
+        report_round_trips("Go crypto/tls", pingpong, tmp_path, figures, bursts=BURSTS, repetitions=2)
 
 
 @pytest.mark.parametrize(("rate", "name", "at_most"), [(1000, "1,000/s", 9), (0, "saturation", 4)])

@@ -3,12 +3,13 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.cache import cached_build, fingerprint, run_build_step
+from tests.support.go_programs import go_program
 from tests.support.pki import Pki
 
 _SOURCE = Path(__file__).parent / "programs" / "pingpong.c"
@@ -49,9 +50,25 @@ class PingPong:
 @contextmanager
 def running_pingpong(pki: Pki, *, size: int = 1024, form: str = "plain") -> Iterator[PingPong]:
     """``form``: ``plain`` for SSL_read and SSL_write, ``ex`` for the forms that CPython calls."""
-    command = ["taskset", "-c", "0", str(pingpong_binary())]
-    command += [str(pki.server.certificate), str(pki.server.key), str(size), form]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [str(pingpong_binary()), str(pki.server.certificate), str(pki.server.key), str(size), form]
+    with _running(command) as pingpong:
+        yield pingpong
+
+
+@contextmanager
+def running_go_pingpong(pki: Pki, *, size: int = 1024) -> Iterator[PingPong]:
+    """The same by crypto/tls of Go, on one thread."""
+    places = [pki.server.certificate, pki.server.key, pki.ca]
+    command = [str(go_program("1.26", "stripped")), "pingpong", *map(str, places), str(size)]
+    with _running(command) as pingpong:
+        yield pingpong
+
+
+@contextmanager
+def _running(command: Sequence[str]) -> Iterator[PingPong]:
+    process = subprocess.Popen(
+        ["taskset", "-c", "0", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         yield PingPong(process)
     finally:
