@@ -126,7 +126,7 @@ def _data_functions(
     public = _only(names, plain.symbol)
     others = {one for one in copies.functions if public is None or one.start != public.start}
     if not copies.is_certain or len(others) > _MOST_COPIES:
-        refusals.append(Refusal(inner.symbol, "is passed by code of which it is not certain what it is"))
+        refusals.append(Refusal(inner.symbol, "is passed by code of no certain function"))
         return []
     chosen: list[tuple[Function, ProbeFunction]] = []
     for function in sorted(others):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
 from otel_qtap.discovery.elf import ElfFile
 
@@ -48,3 +49,19 @@ def function(name: str, body: str, *, exported: bool = False) -> str:
     .cfi_endproc
     .size {name}, . - {name}
 """
+
+
+EDITS = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=9)), min_size=1, max_size=12
+)
+"""Damage to a file: places, as parts of its length, and bytes to put there."""
+
+
+def damaged(image: bytes, edits: list[tuple[float, bytes]], path: Path) -> Path:
+    """Write a copy of an image with the edits made."""
+    copy = bytearray(image)
+    for place, replaced in edits:
+        at = int(place * len(copy))
+        copy[at : at + len(replaced)] = replaced
+    path.write_bytes(copy[: len(image)])
+    return path

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-import pytest
+from contextlib import suppress
 
-from otel_qtap.discovery.elf import ElfFile
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.locating.boringssl import locate
 from otel_qtap.probes.boringssl import LIBRARY
 from otel_qtap.probes.spec import Count, Hook, ObjectLayout
 from tests.support.packages import wheel
 from tests.support.stripping import without_sections
-from tests.unit.discovery.locating.conftest import function
+from tests.unit.discovery.locating.conftest import EDITS, damaged, function
 
 DATA = """
 put_error: ret
@@ -98,6 +101,17 @@ def test_symbols_are_taken_where_they_are(assemble):
         ("SSL_read", Hook.READ, Count.RC),
         ("SSL_write", Hook.WRITE, Count.RC),
     ]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=EDITS)
+def test_a_damaged_file_raises_nothing_but_elf_errors(file_of, tmp_path, edits):
+    if not (tmp_path / "whole").exists():
+        elf, _ = file_of(BODIES)
+        (tmp_path / "whole").write_bytes(elf.read(0, elf.identity.size))
+    path = damaged((tmp_path / "whole").read_bytes(), edits, tmp_path / "damaged")
+    with suppress(ElfError), ElfFile(str(path)) as elf:
+        locate(elf, LIBRARY, False)
 
 
 RANDOMS = ObjectLayout(randoms=48, client_random=48, server_random=16)

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
-from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.locating.openssl import locate
 from otel_qtap.probes.openssl import LIBRARY
 from otel_qtap.probes.spec import UNKNOWN_LAYOUT, Count, Hook, ObjectLayout
 from tests.support.packages import npm_binary, wheel
 from tests.support.stripping import without_sections
-from tests.unit.discovery.locating.conftest import function
+from tests.unit.discovery.locating.conftest import EDITS, damaged, function
 
 NAMES = ("ssl_read_internal", "ssl_write_internal", "SSL_read", "SSL_write", "SSL_shutdown")
 DATA = "set_debug: ret\n.section .rodata\n" + "".join(f'{name}_name: .asciz "{name}"\n' for name in NAMES)
@@ -87,10 +89,10 @@ def test_what_only_passes_its_own_name_is_a_hook_of_its_own(file_of):
         ({"read": body("SSL_read")}, "neither calls ssl_read_internal nor has it inlined"),
         (
             {f"copy{number}": body("ssl_write_internal", arguments=THREE + FOUR) for number in range(2)},
-            "not certain",
+            "no certain function",
         ),
         # the part of a function that fails is laid out elsewhere
-        ({"read_inner": "lea rdx, ssl_read_internal_name[rip]\n mov rdi, rbx\n ret"}, "not certain"),
+        ({"read_inner": "lea rdx, ssl_read_internal_name[rip]\n mov rdi, rbx\n ret"}, "no certain"),
     ],
 )
 def test_what_is_not_certain_is_refused_with_the_reason(file_of, change, reason):
@@ -110,6 +112,17 @@ def test_boringssl_is_not_taken_for_it(assemble):
     elf = assemble(source + '.section .rodata\n.asciz "ssl/ssl_lib.cc"\n')
     found = locate(elf, LIBRARY, False)
     assert (found.functions, found.refusals[0].reason) == ((), "the file holds BoringSSL")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=EDITS)
+def test_a_damaged_file_raises_nothing_but_elf_errors(file_of, tmp_path, edits):
+    if not (tmp_path / "whole").exists():
+        elf, _ = file_of(BODIES)
+        (tmp_path / "whole").write_bytes(elf.read(0, elf.identity.size))
+    path = damaged((tmp_path / "whole").read_bytes(), edits, tmp_path / "damaged")
+    with suppress(ElfError), ElfFile(str(path)) as elf:
+        locate(elf, LIBRARY, False)
 
 
 def check_stripped(path: Path, directory: Path) -> None:
