@@ -128,7 +128,11 @@ class _Examination:
                 plans = _apart([search.result() for search in self._searches])
                 if not plans and self._file.is_the_users:
                     plans = [_first(self._options, self._file.path, self._elf, LIBRARIES)]
-        refusals = [Refusal(plan.library, _reasons(plan)) for plan in plans if not plan.sites]
+        refusals = [
+            Refusal(plan.library, _reasons(plan))
+            for plan in plans
+            if not plan.sites and not plan.is_elsewhere
+        ]
         if self._error and self._file.library and not plans:
             refusals.append(Refusal(self._file.library, self._error))
         verdict = FileVerdict(

@@ -66,6 +66,8 @@ class Refusal(NamedTuple):
 
     function: str
     reason: str
+    is_elsewhere: bool = False
+    """Whether that is because what passes through here is captured in another library."""
 
 
 class Cause(StrEnum):
@@ -114,6 +116,11 @@ class LibraryPlan:
     refusals: tuple[Refusal, ...] = ()
     by_code: bool = False
     """As ``Analysis.by_code``."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether nothing is probed here because another library is."""
+        return not self.sites and any(refusal.is_elsewhere for refusal in self.refusals)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.plan import Analysis, ProbeSite, Refusal, SiteKind
 from otel_qtap.probes.spec import ObjectLayout, TlsLibrary
 
-FORMAT = 13
+FORMAT = 14
 """To be raised with every change of what is stored, of the rules that find it, or of the probe tables."""
 
 MAX_ENTRY_BYTES = 64 << 10
@@ -95,7 +95,10 @@ def from_entry(entry: dict[str, Any]) -> Analysis:
             for site in entry["sites"]
         ),
         ObjectLayout(**layout),
-        tuple(Refusal(str(function), str(reason)) for function, reason in entry["refusals"]),
+        tuple(
+            Refusal(str(function), str(reason), bool(elsewhere))
+            for function, reason, elsewhere in entry["refusals"]
+        ),
         str(entry["release"]),
         bool(entry["by_code"]),
     )

@@ -40,6 +40,12 @@ class Hook(IntEnum):
     """``BIO_write``: what the library would send."""
 
 
+DATA_HOOKS = frozenset(
+    (Hook.READ, Hook.WRITE, Hook.GO_READ, Hook.GO_WRITE, Hook.GO_READ_RETURN, Hook.GO_WRITE_RETURN)
+)
+"""Of what each call that carries data passes."""
+
+
 class Count(IntEnum):
     """Where the number of plaintext bytes is after the call (cookie bits 8-15)."""
 

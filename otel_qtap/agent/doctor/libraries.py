@@ -8,8 +8,9 @@ from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, ok, warn
 from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
-from otel_qtap.discovery.plan import FilePlan, LibraryPlan, SiteKind
+from otel_qtap.discovery.plan import FilePlan, LibraryPlan, ProbeSite, SiteKind
 from otel_qtap.discovery.scan import LibraryScanner, shown_path
+from otel_qtap.probes.spec import DATA_HOOKS
 from otel_qtap.settings.model import Capture
 
 
@@ -18,7 +19,7 @@ def libraries(host: Host) -> Outcome:
     settings = host.settings.capture
     plans, unreadable = _plans(settings, str(host.proc))
     usable = [plan for plan in plans if plan.sites]
-    classic = [plan for plan in usable if any(site.kind is SiteKind.CLASSIC for site in plan.sites)]
+    classic = [plan for plan in usable if any(map(_is_dear, plan.sites))]
     detail = "\n".join((*map(_describe, plans), *unreadable))
     if not usable:
         return warn(
@@ -28,7 +29,7 @@ def libraries(host: Host) -> Outcome:
             "that is not recognised can be named in OTEL_QTAP_CAPTURE_LIBRARIES.",
         )
     summary = f"{len(usable)} can be probed"
-    refused = len(plans) - len(usable) + len(unreadable)
+    refused = sum(not plan.sites and not plan.is_elsewhere for plan in plans) + len(unreadable)
     if refused:
         return warn(
             f"{summary}, {refused} cannot",
@@ -75,8 +76,15 @@ def _describe(plan: LibraryPlan) -> str:
     kinds = Counter(site.kind for site in plan.sites)
     sites = ", ".join(f"{kinds[kind]} {kind}" for kind in SiteKind if kinds[kind]) or "no sites"
     reasons: Iterable[str] = (
-        f"\n  {site.function}: classic, {site.reason}" for site in plan.sites if site.kind is SiteKind.CLASSIC
+        f"\n  {site.function}: {', '.join(filter(None, ('classic', site.reason)))}"
+        for site in plan.sites
+        if _is_dear(site)
     )
     if not plan.sites:
         reasons = (f"\n  {refusal.function}: {refusal.reason}" for refusal in plan.refusals)
-    return f"{shown_path(plan.path)}{release}: {sites}{''.join(reasons)}"
+    return f"{shown_path(plan.path)}{release}: {sites}{''.join(dict.fromkeys(reasons))}"
+
+
+def _is_dear(site: ProbeSite) -> bool:
+    """Whether each call that carries data passes an expensive site there."""
+    return site.kind is SiteKind.CLASSIC and site.cookie & 0xFF in DATA_HOOKS

@@ -34,7 +34,7 @@ def locate_with(
     graph = CallGraph(elf, public)
     passing = [probe.symbol for path in library.data_paths for probe in path.public if probe.symbol in public]
     if any(graph.imported(public[symbol]) & gnutls.CALLED for symbol in passing):
-        return refused(library, "it passes everything on to GnuTLS, where it is captured")
+        return refused(library, "it passes everything on to GnuTLS, where it is captured", is_elsewhere=True)
     refusals: list[Refusal] = []
     chosen: list[tuple[Function, ProbeFunction]] = []
     for path in library.data_paths:

@@ -23,9 +23,9 @@ class Located(NamedTuple):
     """Of the library, where the file tells it in a way of the library's own."""
 
 
-def refused(library: TlsLibrary, reason: str) -> Located:
+def refused(library: TlsLibrary, reason: str, *, is_elsewhere: bool = False) -> Located:
     """The answer for a file in which this library cannot be captured."""
-    return Located(refusals=(Refusal(library.name, reason),))
+    return Located(refusals=(Refusal(library.name, reason, is_elsewhere),))
 
 
 Locator = Callable[[ElfFile, TlsLibrary, bool], Located]

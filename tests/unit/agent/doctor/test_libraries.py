@@ -6,6 +6,7 @@ import pytest
 
 from otel_qtap.agent.doctor import Host, Outcome, Status, libraries
 from otel_qtap.discovery.plan import FileIdentity, LibraryPlan, ProbeSite, Refusal, SiteKind
+from otel_qtap.probes.spec import Hook
 
 IDENTITY = FileIdentity(1, 2, 3, 4)
 
@@ -64,6 +65,18 @@ def test_a_file_that_cannot_be_probed_is_a_warning_with_its_reason(
     assert outcome.status is Status.WARN
     assert outcome.summary == "1 can be probed, 1 cannot"
     assert "not an ELF file" in outcome.detail
+
+
+def test_what_passes_on_to_a_library_that_is_captured_is_no_warning(judge: Callable[..., Outcome]) -> None:
+    passing = Refusal("openssl", "it passes everything on", is_elsewhere=True)
+    assert judge(PAIR, plan("/usr/lib/libgnutls-openssl.so", refusals=(passing,))).status is Status.OK
+
+
+def test_what_is_called_once_a_connection_may_be_expensive(judge: Callable[..., Outcome]) -> None:
+    handshake = site("SSL_do_handshake", SiteKind.CLASSIC)._replace(cookie=Hook.HANDSHAKE)
+    outcome = judge(plan("/opt/libssl.so.3", site("SSL_read", SiteKind.PAIR), handshake, handshake))
+    assert outcome.status is Status.OK
+    assert outcome.detail.endswith(": 1 pair, 2 classic")
 
 
 def test_none_at_all(judge: Callable[..., Outcome]) -> None:
