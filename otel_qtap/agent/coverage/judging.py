@@ -137,7 +137,7 @@ def _left_out(verdicts: Collection[FileVerdict]) -> Iterable[Judgement]:
 
 def _refused(verdicts: Collection[FileVerdict]) -> Iterable[Judgement]:
     for verdict in verdicts:
-        for library, reason in verdict.refusals:
+        for library, reason, _ in verdict.refusals:
             text = f"{verdict.path} ({library}) is not probed: {reason}"
             yield Judgement(State.UNCAPTURED, Reason.REFUSED, library, text)
 
