@@ -17,13 +17,13 @@ from otel_qtap.discovery.locating import boringssl, by_symbols
 from otel_qtap.discovery.locating.boundaries import function_of
 from otel_qtap.discovery.locating.liveness import registers_expected
 from otel_qtap.discovery.locating.located import Located, refused
-from otel_qtap.discovery.locating.openssl_layout import CLIENT_NAME, SERVER_NAME, randoms_places
+from otel_qtap.discovery.locating.openssl_layout import CLIENT_NAMES, SERVER_NAMES, randoms_places
 from otel_qtap.discovery.locating.references import Reference, references, strings
 from otel_qtap.discovery.plan import Refusal
 from otel_qtap.probes.spec import UNKNOWN_LAYOUT, Count, DataPath, ObjectLayout, ProbeFunction, TlsLibrary
 
 _MOST_COPIES = 2
-_PLACES = frozenset({CLIENT_NAME, SERVER_NAME})
+_PLACES = CLIENT_NAMES | SERVER_NAMES
 _COUNTED_BY = {4: Count.ARG4, 5: Count.ARG5}
 """By the number of arguments, the last of which is where the count goes."""
 

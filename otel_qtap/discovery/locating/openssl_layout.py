@@ -13,8 +13,9 @@ from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.locating.object_layout import RANDOM_BYTES
 from otel_qtap.discovery.locating.references import Reference
 
-CLIENT_NAME, SERVER_NAME = "tls_construct_client_hello", "tls_early_post_process_client_hello"
-"""The functions in which it is called, as their error sites pass them."""
+CLIENT_NAMES = frozenset({"tls_construct_client_hello", "tls_construct_client_hello_aux"})
+SERVER_NAMES = frozenset({"tls_early_post_process_client_hello"})
+"""The functions in which it is called, as their error sites pass them; the client's second one since 4.0."""
 
 _IS_SERVER, _RANDOM, _SIZE = ARGUMENTS[1:4]
 _CLOBBERED = frozenset({"rax", "r10", "r11", *ARGUMENTS})
@@ -32,7 +33,7 @@ class _Filled(NamedTuple):
 def randoms_places(elf: ElfFile, sites: Iterable[Reference]) -> tuple[int, int] | None:
     """Offsets of the client's and the server's random in the object; None when the code does not prove them.
 
-    ``sites`` are where code refers to CLIENT_NAME and to SERVER_NAME.
+    ``sites`` are where code refers to CLIENT_NAMES and SERVER_NAMES.
     """
     listed = {elf.unwind().containing(site.address) for site in sites} - {None}
     clients: set[_Filled] = set()

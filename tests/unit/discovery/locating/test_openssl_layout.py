@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from otel_qtap.discovery.locating.openssl_layout import CLIENT_NAME, SERVER_NAME, randoms_places
+from otel_qtap.discovery.locating.openssl_layout import CLIENT_NAMES, SERVER_NAMES, randoms_places
 from otel_qtap.discovery.locating.references import references, strings
 from tests.unit.discovery.locating.conftest import function
 
@@ -9,8 +9,8 @@ DATA = f"""
 fill: ret
 other: ret
 .section .rodata
-client: .asciz "{CLIENT_NAME}"
-server: .asciz "{SERVER_NAME}"
+client: .asciz "{min(CLIENT_NAMES)}"
+server: .asciz "{min(SERVER_NAMES)}"
 """
 CALL = """
     lea rdx, {name}[rip]
@@ -34,7 +34,7 @@ def places_of(assemble):
     def places_of(client: dict[str, object], server: dict[str, object]) -> tuple[int, int] | None:
         source = function("f", CALL.format(**client)) + function("g", CALL.format(**server))
         elf = assemble(source + DATA)
-        names = strings(elf, [CLIENT_NAME.encode(), SERVER_NAME.encode()])
+        names = strings(elf, [name.encode() for name in CLIENT_NAMES | SERVER_NAMES])
         return randoms_places(elf, references(elf, set().union(*names.values()), "rdx"))
 
     return places_of
