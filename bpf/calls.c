@@ -156,6 +156,10 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		qtap_count_loss(QTAP_LOST_NO_STATE, size);
 		return 0;
 	}
+	if (state->closed) {
+		qtap_count_loss(QTAP_LOST_NO_SOCKET, size);
+		return 0;
+	}
 	if (hook == QTAP_HOOK_HANDSHAKE) {
 		if (!(state->connection.flags & QTAP_HANDSHAKE_SEEN)) {
 			state->connection.flags |= QTAP_HANDSHAKE_SEEN;

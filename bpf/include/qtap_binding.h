@@ -187,6 +187,12 @@ QTAP_INLINE struct qtap_state *qtap_follow_random(struct qtap_state *state, u64 
 		return state;
 	if (!qtap_read_randoms(handle, cookie, &randoms))
 		return state;
+	// What the object still yields when its program has closed the socket was received before, and goes to nobody.
+	if (!state->socket && qtap_same_random(state->over_random, randoms.client)) {
+		__builtin_memcpy(state->connection.client_random, randoms.client, QTAP_RANDOM_BYTES);
+		state->closed = QTAP_SOCKET_CLOSED;
+		return state;
+	}
 	if (!qtap_is_zero_random(state->connection.client_random) &&
 	    !qtap_same_random(state->connection.client_random, randoms.client)) {
 		key.handle = handle;

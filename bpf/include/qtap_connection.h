@@ -62,7 +62,7 @@ QTAP_INLINE void qtap_end(struct qtap_state *state, u32 reason)
 {
 	if (state->closed)
 		return;
-	state->closed = 1;
+	state->closed = reason;
 	qtap_submit_connection_event(QTAP_CONNECTION_CLOSED, reason, 0, state);
 }
 
@@ -146,6 +146,10 @@ QTAP_INLINE struct qtap_state *qtap_begin(struct qtap_connection_key *key, u64 s
 	fresh.connection.role = qtap_role(key->handle, cookie);
 	bpf_get_current_comm(fresh.connection.command, sizeof(fresh.connection.command));
 	qtap_note_call(key->tgid, start_ns);
+#ifdef QTAP_SOCKET_TRACEPOINTS // elsewhere a descriptor is what was closed: its socket may live on
+	if (is_replaced && ended->closed == QTAP_SOCKET_CLOSED)
+		__builtin_memcpy(fresh.over_random, ended->connection.client_random, QTAP_RANDOM_BYTES);
+#endif
 	parent_key.handle = key->handle;
 	parent_key.tgid = qtap_parent_tgid();
 	parent = connections.lookup(&parent_key);

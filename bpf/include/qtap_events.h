@@ -130,7 +130,7 @@ enum qtap_loss {
 	QTAP_LOST_NO_STATE = 2,       // no room in the connection map
 	QTAP_LOST_CONTROL = 3,        // control ring full: events without bytes
 	QTAP_LOST_PROCESS = 4,        // process ring full: events without bytes
-	QTAP_LOST_NO_SOCKET = 5,      // written to a connection that is closed: it went nowhere
+	QTAP_LOST_NO_SOCKET = 5,      // of a connection that the program has closed: it went to nobody
 	QTAP_LOSSES = 6,
 };
 

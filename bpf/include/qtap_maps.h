@@ -132,7 +132,8 @@ struct qtap_state {
 	u64 position[2];  // bytes that went by, per direction
 	u64 io;           // by which that socket was found (qtap_socket)
 	struct qtap_carrier carrier;
-	u8 closed;        // kept until evicted or reused, so that a forked child can inherit
+	u8 over_random[QTAP_RANDOM_BYTES]; // of what this object carried before, when the program closed its socket
+	u8 closed; // enum qtap_close_reason; kept until evicted or reused, so that a forked child can inherit
 	u8 egress_closed;
 	u8 handshake; // within reads and writes: enum qtap_inner_handshake
 	u8 _pad[5];

@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from otel_qtap.discovery.plan import LibraryPlan
-from otel_qtap.model.events import ConnectionObserved
+from otel_qtap.model.events import ConnectionClosed, ConnectionObserved, DataCaptured
 from otel_qtap.model.identity import Direction, PeerSource, Role
 from otel_qtap.probes.spec import Hook
 from tests.bpf.conftest import Tap, tapping
@@ -132,6 +132,18 @@ def test_the_memory_of_a_closed_socket_is_another_s(kernel: str, taps: Taps, pki
     found = verdicts(tap, pid)
     assert found["wrong"] == 0
     assert found["right"] >= 2 * 30 * 8
+
+
+def test_what_is_read_after_the_end_is_no_connection_of_its_own(taps: Taps, pki: Pki) -> None:
+    tap = taps("multi")
+    before = tap.counters.read()["no_socket"]
+    pid = run(tap, "read_after_the_end", pki, 10)
+
+    assert len({event.connection for event in tap.of(DataCaptured, pid)}) == 2 * 10
+    assert len(tap.of(ConnectionClosed, pid)) <= 2 * 10
+    assert verdicts(tap, pid) == {"right": 10 * 5}
+    after = tap.counters.read()["no_socket"]
+    assert after.events - before.events >= 10
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -37,11 +37,7 @@ def look_at(pieces: Collection[Piece], protocol: Protocol) -> Side:
     for (connection, direction), stream in streams_of(pieces).items():
         streams[connection][direction] = stream
     truth: dict[ConnectionId, Ports] = {}
-    for connection, both in list(streams.items()):
-        if protocol is Protocol.HTTP2 and not any(READERS[protocol](stream) for stream in both.values()):
-            # A farewell that came, or was read, after the program had closed its socket.
-            del streams[connection]
-            continue
+    for connection, both in streams.items():
         named: set[Ports] = set()
         for direction, stream in both.items():
             found = READERS[protocol](stream)
@@ -54,8 +50,6 @@ def look_at(pieces: Collection[Piece], protocol: Protocol) -> Side:
     last: dict[ConnectionId, ConnectionObserved] = {}
     for piece in pieces:
         connection = piece.event.connection
-        if connection not in truth:
-            continue
         side.bindings[_verdict(piece.facts, truth[connection])] += 1
         side.sources.add(piece.facts.peer_source.value)
         last[connection] = piece.facts

@@ -203,6 +203,20 @@ def close_before_the_last_words() -> None:
         converse(client, server)
 
 
+def read_after_the_end() -> None:
+    """Two messages have come; one is read, then the socket is closed, then the other is read."""
+    for _ in range(NUMBER):
+        client, server = pair()
+        client.say()
+        server.hear()
+        server.tls.write(server.tag + b"first")
+        server.tls.write(server.tag + b"second")
+        server.flush()
+        assert client.run(client.tls.read, 65536).endswith(b"first")
+        client.plain.close()
+        assert client.tls.read(65536).endswith(b"second")
+
+
 def when_told(pairs: list[tuple[End, End]]) -> None:
     """A round of each pair for each line of input."""
     print("ready", flush=True)
@@ -243,7 +257,8 @@ MODES: dict[str, Callable[[], None]] = {
     mode.__name__: mode
     for mode in (
         both_ends, serve, one_after_the_other, fork_after_the_handshake, relay, talk_to_another_in_a_callback,
-        close_before_the_last_words, meet_before, meet_before_with_relays, resume,
+        close_before_the_last_words, meet_before, meet_before_with_relays,
+        read_after_the_end, resume,
     )
 }  # fmt: skip
 if __name__ == "__main__":
