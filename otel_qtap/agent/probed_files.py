@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from otel_qtap.agent.file_numbers import FileNumbers
 from otel_qtap.agent.plaintext.page import PlaintextPage
@@ -36,6 +37,18 @@ _NO_PLAINTEXT = (
 )
 _SPARE_DESCRIPTORS = 256
 """What is left to everything else. Anybody can map ever new files with the name of a TLS library."""
+
+
+class Met(Enum):
+    """What a file that a process maps turned out to be."""
+
+    LIBRARY = "library"
+    """There is a TLS library in it, which can be probed."""
+    OTHER = "other"
+    AWAITED = "awaited"
+    """It is looked at just now."""
+    ABSENT = "absent"
+    """The process does not map it, yet or any more."""
 
 
 @dataclass(slots=True)
@@ -128,51 +141,49 @@ class ProbedFiles:
         """Probe what was found on disk and what is mapped when the agent starts."""
         for plan in found:
             self._attach(plan)
-        result = self.follow()
+        result = self.follow(wait=True)
         self._failing_at_start = tuple(identity for identity, _ in self._refused)
         return result
 
     @property
-    def has_further(self) -> bool:
-        """Whether there are programs on disk that were never looked at."""
-        return self._scanner.has_further
+    def is_busy(self) -> bool:
+        """Whether there are files to look at, or looked at just now."""
+        return self._scanner.is_busy
 
-    def look_further(self) -> None:
-        """Probe the next of them, if it holds a library."""
-        self._scanner.look_further(self._attach)
+    def advance(self) -> None:
+        """Probe what has turned out to hold a library, without waiting for anything."""
+        self._scanner.advance(self._attach)
 
-    def follow(self) -> ScanResult:
-        """Probe what processes map now, and let go of what none does."""
-        result = self._scanner.mapped_now(self._attach)
+    def follow(self, *, wait: bool = False) -> ScanResult:
+        """Probe what processes map now, and let go of what none does. What is new is probed before this
+        returns if it shall ``wait``, else in ``advance``."""
+        result = self._scanner.mapped_now(self._attach, wait=wait)
         for left_out in (self._refused, self._without_room, self._no_plaintext):
             left_out.keep(lambda identity, _: identity in result.files)
         self._leave_unused(result)
         self._mark_only(result)
         return result
 
-    def meet(self, pid: int, file: KernelFile, told_ns: int = 0) -> bool | None:
-        """Probe what one process maps, having been told at ``told_ns`` (boot time) that it maps ``file``.
-
-        Returns whether that is a file with a TLS library; None when it is not among what the process maps.
-        """
+    def meet(self, pid: int, file: KernelFile, told_ns: int = 0) -> Met:
+        """Probe what one process maps, having been told at ``told_ns`` (boot time) that it maps ``file``."""
         kind, marked_ns = self._marks.get(file, (b"", 0))
         if kind and told_ns < marked_ns:
             # Told before we said what it is: programs map many files at once.
-            return kind == _TLS_LIBRARY
+            return Met.LIBRARY if kind == _TLS_LIBRARY else Met.OTHER
         self._marks.pop(file, None)  # which the kernel side has forgotten
         inode, _ = file
         result = self._scanner.mapped_by(pid, inode, self._attach)
         for identity, _ in result.files:
             if probed := self._probed.get(identity):
                 probed[1].unused_since = None
-        identity_here = result.identity(inode)
-        if identity_here is None:
-            return None
         for name, identity in result.kernel_files.items():
             self._mark(name, identity, result)
+        identity_here = result.identity(inode)
+        if identity_here is None:
+            return Met.AWAITED if inode in result.awaited else Met.ABSENT
         # The kernel's own name of it, for stacked file systems show another device to us.
         self._mark(file, identity_here, result)
-        return result.can_be_probed(identity_here)
+        return Met.LIBRARY if result.can_be_probed(identity_here) else Met.OTHER
 
     def _attach(self, plan: FilePlan) -> None:
         if changed := self._probed.get(plan.identity):
@@ -320,6 +331,7 @@ class ProbedFiles:
 
     def detach(self) -> None:
         """Close all probes; the last process that holds them detaches."""
+        self._scanner.stop()
         detach_together(probed.probes for _, probed in self._probed)
         self._probed = InodeMap()
 

@@ -342,8 +342,8 @@ class Supervisor:
                 watcher.look_again()
                 watcher.review_instrumentation()
                 ring.drain(lambda memory, at, _size: self._notice(process_notice(memory, at)), _NOTICE_BYTES)
-                if watcher.has_further:
-                    watcher.look_further()
+                if watcher.is_busy:
+                    watcher.advance()
                 now = time.monotonic()
                 self._judge_speakers(now)
                 pipeline.tend(now)
@@ -362,8 +362,8 @@ class Supervisor:
     def _patience(self) -> float:
         """How long to wait for something to happen, in seconds."""
         assert self._watcher is not None
-        if self._watcher.has_further:
-            return 0.0
+        if self._watcher.is_busy:
+            return 0.01
         return 0.05 if self._watcher.wants_attention or self._pipeline.is_due else 1.0
 
     def _tell_manager(self, now: float) -> None:

@@ -12,7 +12,7 @@ from otel_qtap.agent.ciphertext import CiphertextWatch
 from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.plaintext.page import PlaintextPage
-from otel_qtap.agent.probed_files import ProbedFiles
+from otel_qtap.agent.probed_files import Met, ProbedFiles
 from otel_qtap.agent.workloads import process_key
 from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
@@ -95,13 +95,13 @@ class Watcher:
         return bool(self._look_again or self._held)
 
     @property
-    def has_further(self) -> bool:
-        """Whether ``look_further`` has work."""
-        return self._files.has_further
+    def is_busy(self) -> bool:
+        """Whether ``advance`` has work, now or in a moment."""
+        return self._files.is_busy
 
-    def look_further(self) -> None:
-        """Look at one more program on disk that nobody has run yet."""
-        self._files.look_further()
+    def advance(self) -> None:
+        """Probe what has turned out to hold a library, without waiting for anything."""
+        self._files.advance()
 
     @property
     def failing_since_start(self) -> Mapping[str, str]:
@@ -205,7 +205,7 @@ class Watcher:
             self._ciphertext.notice(notice)
         elif notice.kind is not Kind.FILE_MAPPED:
             self._meet(notice)
-        elif not self._inspect(notice):
+        elif self._inspect(notice) in (Met.AWAITED, Met.ABSENT):
             self._look_again.append((time.monotonic() + _SECOND_LOOK_SECONDS, notice))
 
     def look_again(self) -> None:
@@ -216,7 +216,9 @@ class Watcher:
         for pid in [pid for pid, until in self._held.items() if until <= now]:
             self._tell(pid)
         while self._look_again and self._look_again[0][0] <= now:
-            self._inspect(self._look_again.pop(0)[1])
+            notice = self._look_again.pop(0)[1]
+            if self._inspect(notice) is Met.AWAITED:
+                self._look_again.append((now + _SECOND_LOOK_SECONDS, notice))
 
     def review_instrumentation(self) -> None:
         """Tell of the processes that turn out to make spans of their own, now and then."""
@@ -229,12 +231,12 @@ class Watcher:
             self._known[facts.process.tgid] = (facts, True)
             self._on_process(facts, True)
 
-    def _inspect(self, notice: ProcessNotice) -> bool:
-        """Have probed what this process maps; whether the file that the notice is about was among it."""
-        is_library = self._files.meet(notice.tgid, (notice.inode, notice.device), notice.timestamp_ns)
-        if is_library:
+    def _inspect(self, notice: ProcessNotice) -> Met:
+        """Have probed what this process maps; what the file is that the notice is about."""
+        met = self._files.meet(notice.tgid, (notice.inode, notice.device), notice.timestamp_ns)
+        if met is Met.LIBRARY:
             self._meet(notice)
-        return is_library is not None
+        return met
 
     def _meet(self, notice: ProcessNotice) -> None:
         known = self._known.get(notice.tgid)

@@ -45,6 +45,16 @@ class AnalysisApart:
             _child(theirs, elf, library, force_classic, confine)
         os.close(theirs)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the result takes no more waiting."""
+        return bool(select.select([self._pipe], [], [], 0)[0]) or time.monotonic() >= self._deadline
+
+    def abandon(self) -> None:
+        """Nobody wants the result any more."""
+        os.close(self._pipe)
+        _end(self._pid)
+
     def result(self) -> Analysis:
         """Wait for its end. Raises ElfError when the file cannot be read or its analysis came to no end."""
         try:

@@ -166,6 +166,10 @@ class ElfFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """It is not read any more."""
         os.close(self._fd)
 
     def fileno(self) -> int:

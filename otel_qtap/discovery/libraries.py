@@ -41,53 +41,7 @@ class LibraryFile(NamedTuple):
     """Whether the user says that there is a library in it, be one recognised or not."""
 
 
-class LibraryLocator:
-    """Makes plans, and remembers them in ``cache_directory`` (None: not at all).
-
-    ``force_classic`` probes public functions at their first bytes, as other tracers do: slower, for
-    comparison. ``confine`` takes the privileges of the processes that analyse.
-    """
-
-    def __init__(
-        self, cache_directory: Path | None, *, force_classic: bool = False, confine: Confine | None = None
-    ) -> None:
-        cache = None if force_classic or cache_directory is None else PlanCache(cache_directory)
-        self._options = SearchOptions(cache, force_classic, confine)
-        self._recognised = RecognitionCache(cache_directory)
-        self._at_once = min(os.cpu_count() or 1, _AT_ONCE)
-
-    def locate(self, path: str, library: TlsLibrary | None = None) -> LibraryPlan:
-        """The plan for one library in one file; never raises for what is in the file, refuses instead.
-
-        ``library`` None: the first that it turns out to be. Raises ElfError when the file cannot be
-        opened or is no x86-64 ELF file.
-        """
-        with ElfFile(path) as elf:
-            candidates = (library,) if library else _recognised(elf) or LIBRARIES
-            return _first(self._options, path, elf, candidates)
-
-    def remembers(self, identity: FileIdentity) -> bool:
-        """Whether it is known what this file may hold, so that a plan costs little."""
-        return self._recognised.get(identity) is not None
-
-    def examine(self, files: Iterable[LibraryFile]) -> Iterator[FilePlan]:
-        """Plans for all libraries in each of these files, in their order; several are analysed at once.
-
-        Never raises for what is in a file: what holds no library gives a plan of nothing. There is no plan
-        for what cannot be opened.
-        """
-        waiting: deque[_Examination] = deque()
-        for file in files:
-            with suppress(FileGoneError):
-                waiting.append(_Examination(self._options, self._recognised, file))
-            while waiting and (not waiting[0].is_running or len(waiting) > self._at_once):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-        self._recognised.save()
-
-
-class _Examination:
+class Examination:
     """The search for all libraries that one file may hold. Begins at once; raises FileGoneError."""
 
     def __init__(self, options: SearchOptions, recognised: RecognitionCache, file: LibraryFile) -> None:
@@ -119,6 +73,18 @@ class _Examination:
     def is_running(self) -> bool:
         """Whether the result is waited for."""
         return any(search.is_running for search in self._searches)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the result takes no more waiting."""
+        return all(search.is_done for search in self._searches)
+
+    def abandon(self) -> None:
+        """Nobody wants the result any more."""
+        for search in self._searches:
+            search.abandon()
+        if self._elf:
+            self._elf.close()
 
     def result(self) -> FilePlan:
         """What was found; closes the file."""
@@ -155,6 +121,60 @@ def _recognised(elf: ElfFile) -> tuple[TlsLibrary, ...]:
 
 def _reasons(plan: LibraryPlan) -> str:
     return "; ".join(dict.fromkeys(refusal.reason for refusal in plan.refusals))
+
+
+class LibraryLocator:
+    """Makes plans, and remembers them in ``cache_directory`` (None: not at all).
+
+    ``force_classic`` probes public functions at their first bytes, as other tracers do: slower, for
+    comparison. ``confine`` takes the privileges of the processes that analyse.
+    """
+
+    def __init__(
+        self, cache_directory: Path | None, *, force_classic: bool = False, confine: Confine | None = None
+    ) -> None:
+        cache = None if force_classic or cache_directory is None else PlanCache(cache_directory)
+        self._options = SearchOptions(cache, force_classic, confine)
+        self._recognised = RecognitionCache(cache_directory)
+        self._at_once = min(os.cpu_count() or 1, _AT_ONCE)
+
+    def locate(self, path: str, library: TlsLibrary | None = None) -> LibraryPlan:
+        """The plan for one library in one file; never raises for what is in the file, refuses instead.
+
+        ``library`` None: the first that it turns out to be. Raises ElfError when the file cannot be
+        opened or is no x86-64 ELF file.
+        """
+        with ElfFile(path) as elf:
+            candidates = (library,) if library else _recognised(elf) or LIBRARIES
+            return _first(self._options, path, elf, candidates)
+
+    def remembers(self, identity: FileIdentity) -> bool:
+        """Whether it is known what this file may hold, so that a plan costs little."""
+        return self._recognised.get(identity) is not None
+
+    def begin(self, file: LibraryFile) -> Examination:
+        """Begin to look at one file. Raises FileGoneError."""
+        return Examination(self._options, self._recognised, file)
+
+    def remember(self) -> None:
+        """Keep on disk what was begun and found, as ``examine`` does by itself."""
+        self._recognised.save()
+
+    def examine(self, files: Iterable[LibraryFile]) -> Iterator[FilePlan]:
+        """Plans for all libraries in each of these files, in their order; several are analysed at once.
+
+        Never raises for what is in a file: what holds no library gives a plan of nothing. There is no plan
+        for what cannot be opened.
+        """
+        waiting: deque[Examination] = deque()
+        for file in files:
+            with suppress(FileGoneError):
+                waiting.append(self.begin(file))
+            while waiting and (not waiting[0].is_running or len(waiting) > self._at_once):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+        self.remember()
 
 
 def _first(

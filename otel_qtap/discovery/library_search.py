@@ -41,6 +41,16 @@ class LibrarySearch:
         """Whether the result is waited for."""
         return self._analysis is not None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the result takes no more waiting."""
+        return self._analysis is None or self._analysis.is_done
+
+    def abandon(self) -> None:
+        """Nobody wants the result any more."""
+        if self._analysis:
+            self._analysis.abandon()
+
     def result(self) -> LibraryPlan:
         """The plan; never raises for what is in the file, refuses instead."""
         build_id = release = ""

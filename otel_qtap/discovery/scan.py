@@ -2,12 +2,12 @@
 """Which files there are to attach to: on disk ahead of need, and mapped as code by processes."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from otel_qtap.discovery.examinations import Examinations
 from otel_qtap.discovery.inodes import InodeMap, identify
 from otel_qtap.discovery.libraries import LibraryFile, LibraryLocator
 from otel_qtap.discovery.library_names import LibraryNames
@@ -34,11 +34,13 @@ class ScanResult:
     """What processes map as code.
 
     ``processes`` map a library that can be probed. ``files`` are all that were seen, each with whether it can
-    be probed, and ``kernel_files`` the same files by the names that the kernel may have for them.
+    be probed, and ``kernel_files`` the same files by the names that the kernel may have for them. ``awaited``
+    are inode numbers of others, which are looked at just now.
     """
 
     processes: set[int] = field(default_factory=set)
     files: InodeMap[bool] = field(default_factory=InodeMap)
+    awaited: set[int] = field(default_factory=set)
     kernel_files: dict[KernelFile, FileIdentity] = field(default_factory=dict)
 
     def can_be_probed(self, identity: FileIdentity) -> bool:
@@ -80,36 +82,44 @@ class LibraryScanner:
         self._known: InodeMap[FileVerdict | None] = InodeMap()
         """Files that were looked at, in the state that they had; None: nothing is to be told of it."""
         self._again: InodeMap[None] = InodeMap()
-        self._programs: deque[_Reached] = deque()
+        self._examinations = Examinations(locator)
 
     def ahead_of_need(self, take: TakePlan) -> None:
         """Plan the libraries that the dynamic linker would find, the named ones, and programs that may have a
-        library linked in. Of these, what was never seen before waits for ``look_further``."""
+        library linked in. Of these, what was never seen before waits for ``advance``."""
         paths = [*self._named]
         for root in self._roots:
             paths += sorted(path for path in library_paths(root) if path in self._names)
         self._meet(_identified(paths), take)
         programs = _identified([path for root in self._roots for path in large_programs(root)])
         self._meet([each for each in programs if self._locator.remembers(each[2])], take)
-        self._programs.extend(each for each in programs if not self._locator.remembers(each[2]))
+        unseen = [each for each in programs if not self._locator.remembers(each[2])]
+        self._examinations.add_later(self._fresh(unseen))
 
     @property
-    def has_further(self) -> bool:
-        """Whether there are programs that were never looked at."""
-        return bool(self._programs)
+    def is_busy(self) -> bool:
+        """Whether ``advance`` has work, now or in a moment."""
+        return self._examinations.is_busy
 
-    def look_further(self, take: TakePlan) -> None:
-        """Look at the next of them, which may take a second."""
-        self._meet([self._programs.popleft()], take)
+    def advance(self, take: TakePlan) -> None:
+        """Go on with what is looked at, without waiting for anything."""
+        for plan in self._examinations.advance():
+            if not self._is_known(plan.identity):
+                self._take(plan, take)
 
-    def mapped_now(self, take: TakePlan) -> ScanResult:
-        """All processes, as they run now."""
+    def stop(self) -> None:
+        """Leave what is not looked at yet."""
+        self._examinations.stop()
+
+    def mapped_now(self, take: TakePlan, *, wait: bool = False) -> ScanResult:
+        """All processes, as they run now. What is new among their files is looked at before this returns if
+        it shall ``wait``, else in ``advance``."""
         reached: dict[_Shown, _Reached] = {}
         users: list[tuple[int, list[_Shown]]] = []
         for pid in process_ids(self._proc):
             mappings = code_mappings(read_maps(self._proc, pid), pid)
             users.append((pid, list(self._reach_all(mappings, reached))))
-        result = self._result(users, reached, take)
+        result = self._result(users, reached, take, wait=wait)
         # What holds nothing and is in nobody's memory any more would only pile up.
         self._again.keep(lambda identity, _: identity in result.files)
         self._known.keep(
@@ -119,7 +129,7 @@ class LibraryScanner:
         )
         return result
 
-    def mapped_by(self, pid: int, inode: int, take: TakePlan) -> ScanResult:
+    def mapped_by(self, pid: int, inode: int, take: TakePlan, *, wait: bool = False) -> ScanResult:
         """One process: the answer to a kernel notice about a file with this inode number.
 
         The notice comes when code is about to be mapped; the linker has mapped the file's head read-only
@@ -129,7 +139,7 @@ class LibraryScanner:
         reached: dict[_Shown, _Reached] = {}
         shown = [*self._reach_all(inode_mappings(maps, pid, inode), reached)]
         shown += self._reach_all(code_mappings(maps, pid), reached)
-        return self._result([(pid, shown)], reached, take)
+        return self._result([(pid, shown)], reached, take, wait=wait)
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
         """What is known of the files that a process maps as code: of those that have to do with TLS."""
@@ -173,15 +183,26 @@ class LibraryScanner:
         return None
 
     def _result(
-        self, users: list[tuple[int, list[_Shown]]], reached: dict[_Shown, _Reached], take: TakePlan
+        self,
+        users: list[tuple[int, list[_Shown]]],
+        reached: dict[_Shown, _Reached],
+        take: TakePlan,
+        *,
+        wait: bool,
     ) -> ScanResult:
-        self._meet(reached.values(), take)
+        if wait:
+            self._meet(reached.values(), take)
+        else:
+            self._examinations.add(self._fresh(reached.values()))
+            self.advance(take)
         result = ScanResult()
         usable = set()
         for shown, (_, _, identity) in reached.items():
             known = self._known.get(identity)
             if known is None:
-                continue  # it could not be opened
+                if identity in self._examinations:
+                    result.awaited.add(identity.inode)
+                continue  # else it could not be opened
             can_be_probed = _is_probed(known[1])
             result.files.set(identity, can_be_probed)
             device, inode, _ = shown
@@ -193,24 +214,28 @@ class LibraryScanner:
         return result
 
     def _meet(self, files: Iterable[_Reached], take: TakePlan) -> None:
-        """Plan those that were not met before in the state that they have now: the likely first, then the
-        small."""
+        for plan in self._locator.examine(self._fresh(files)):
+            self._take(plan, take)
+
+    def _take(self, plan: FilePlan, take: TakePlan) -> None:
+        was_known = plan.identity in self._known
+        self._known.set(plan.identity, plan.verdict if plan.verdict.is_about_tls else None)
+        self._again.remove(plan.identity)
+        if plan.libraries or was_known:
+            take(plan)
+
+    def _fresh(self, files: Iterable[_Reached]) -> list[LibraryFile]:
+        """Those that were not met before in their present state: the likely first, then the small."""
         fresh: InodeMap[LibraryFile] = InodeMap()
         for path, name, identity in files:
             if self._is_known(identity) or identity in fresh:
                 continue
             library, is_the_users = self._names.library(name), self._names.are_the_users(name)
             fresh.set(identity, LibraryFile(path, name, identity, library, is_the_users))
-        order = sorted(
+        return sorted(
             (file for _, file in fresh),
             key=lambda file: (not (file.library or file.is_the_users), file.identity.size),
         )
-        for plan in self._locator.examine(order):
-            was_known = plan.identity in self._known
-            self._known.set(plan.identity, plan.verdict if plan.verdict.is_about_tls else None)
-            self._again.remove(plan.identity)
-            if plan.libraries or was_known:
-                take(plan)
 
     def _is_known(self, identity: FileIdentity) -> bool:
         known = self._known.get(identity)

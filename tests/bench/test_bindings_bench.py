@@ -56,7 +56,7 @@ class Observation:
         self.counters = Counters(maps["counters"])
         self._tracepoints = Tracepoints(session)
         self._files = ProbedFiles(session, LibraryScanner(locator), grace_seconds=3600)
-        self._files.follow()
+        self._files.follow(wait=True)
         self._found = CiphertextFiles(locator)
         self._watch = CiphertextWatch(session, self._plans_of)
 

@@ -4,7 +4,6 @@
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +23,6 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
-PROBED_WITHIN_SECONDS = 1.0
 CALL_MAIN = """
 import ctypes, os, sys
 module = ctypes.CDLL(sys.argv[1])
@@ -51,6 +49,12 @@ def client(command: Sequence[str], server: TlsServer, pki: Pki) -> Iterator[Keep
         process.communicate()
 
 
+def wait_probed(agent: AgentProcess, file: str | Path) -> None:
+    eventually(
+        lambda: any(path.startswith(str(file)) for path in probed_files(agent.pid)), f"{file} is probed"
+    )
+
+
 def told(collector: Collector, server: TlsServer, *keys: str) -> None:
     """Wait for the client's span of each exchange."""
 
@@ -71,7 +75,7 @@ def test_the_first_connection_of_a_program_with_a_library_in_it_is_captured(
 ) -> None:
     program = shutil.copy(linked_client(variant), tmp_path / "service")
     with client([str(program)], cpython_server, pki) as running:
-        time.sleep(PROBED_WITHIN_SECONDS)
+        wait_probed(agent, program)
         running.get(f"/hello/first-of-{variant}")
     told(collector, cpython_server, f"first-of-{variant}")
 
@@ -82,7 +86,7 @@ def test_a_program_that_lives_for_a_moment_is_captured_at_its_second_run(
     program = shutil.copy(linked_client("program"), tmp_path / "job")
     with client([str(program)], cpython_server, pki):
         pass
-    eventually(lambda: str(program) in probed_files(agent.pid), "the program is probed")
+    wait_probed(agent, program)
     with client([str(program)], cpython_server, pki) as running:
         running.get("/hello/second-run")
     told(collector, cpython_server, "second-run")
@@ -94,7 +98,7 @@ def test_a_module_that_was_deleted_after_it_was_loaded_is_captured(
     module = Path(shutil.copy(linked_client("module.so"), tmp_path / "jna1234.tmp"))
     with client([sys.executable, "-c", CALL_MAIN, str(module)], cpython_server, pki) as running:
         assert not module.exists()
-        time.sleep(PROBED_WITHIN_SECONDS)
+        wait_probed(agent, module)
         running.get("/hello/deleted-module")
     told(collector, cpython_server, "deleted-module")
 

@@ -62,7 +62,7 @@ class Capture:
 
     def probe_what_runs(self) -> None:
         """Attach to every TLS library that some process maps now."""
-        self._files.follow()
+        self._files.follow(wait=True)
 
     def _read_on(self) -> None:
         while not self._ended.wait(0.005):

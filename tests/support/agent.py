@@ -95,12 +95,13 @@ class AgentProcess:
         return self._stderr.read_text(errors="replace") if self._stderr.exists() else ""
 
     def pipeline_pid(self) -> int:
-        """The one process without privileges, once there is one."""
+        """The one process without privileges that stays, once there is one. An analysis holds two files."""
 
         def unprivileged() -> int:
             for pid in procfs.descendants(self.pid):
                 try:
-                    if procfs.is_alive(pid) and procfs.privileges(pid).user_ids[1] != 0:
+                    is_plain = procfs.is_alive(pid) and procfs.privileges(pid).user_ids[1] != 0
+                    if is_plain and len(list(Path(f"/proc/{pid}/fd").iterdir())) > 3:
                         return pid
                 except OSError:
                     continue

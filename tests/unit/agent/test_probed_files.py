@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from otel_qtap.agent import probed_files as module
-from otel_qtap.agent.probed_files import ProbedFiles
+from otel_qtap.agent.probed_files import Met, ProbedFiles
 from otel_qtap.capture.attach import Site
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items
@@ -61,12 +61,16 @@ class Keeper:
         self.files.start([])
 
     def look(self) -> None:
-        self.files.follow()
+        self.files.follow(wait=True)
 
-    def hear(self, process: Mapper, file: Path, device: int = 1) -> bool | None:
+    def hear(self, process: Mapper, file: Path, device: int = 1) -> Met:
         """What comes of a notice that this process maps this file."""
-        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        return self.files.meet(process.pid, (file.stat().st_ino, device), now)
+        while True:
+            now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            met = self.files.meet(process.pid, (file.stat().st_ino, device), now)
+            if met is not Met.AWAITED:
+                return met
+            self.files.advance()
 
     def marks(self) -> list[tuple[int, int]]:
         """Inodes and kinds of all files that the kernel side knows, but for what every Python maps."""
@@ -147,7 +151,7 @@ def test_a_file_that_comes_back_is_probed_again(
 
     second = Mapper(library)
     proc(second.pid)
-    assert keeper.hear(second, library) is True
+    assert keeper.hear(second, library) is Met.LIBRARY
     assert len(keeper.files) == 1
     second.end()
 
@@ -198,9 +202,9 @@ def test_the_kernel_knows_the_files_that_are_in_use_and_no_others(
         0xFFF00003,
         0xFFF00004,
     ):  # each mount of a container shows the file on another device
-        assert keeper.hear(mapper, library, device) is True
-        assert keeper.hear(other, namesake, device) is False
-    assert keeper.hear(mapper, LIBCRYPTO) is None
+        assert keeper.hear(mapper, library, device) is Met.LIBRARY
+        assert keeper.hear(other, namesake, device) is Met.OTHER
+    assert keeper.hear(mapper, LIBCRYPTO) is Met.ABSENT
     assert keeper.marks() == sorted(4 * [known, unknown])
     keeper.look()
     assert keeper.marks() == sorted([known, unknown])
@@ -267,8 +271,8 @@ def test_what_was_told_before_a_file_got_its_mark_costs_no_look(
     proc()
     status = library.stat()
     device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
-    assert keeper.files.meet(mapper.pid, (status.st_ino, device), before) is True
-    assert keeper.hear(mapper, library, device) is None, "told after: it is looked for, and gone"
+    assert keeper.files.meet(mapper.pid, (status.st_ino, device), before) is Met.LIBRARY
+    assert keeper.hear(mapper, library, device) is Met.ABSENT, "told after: it is looked for, and gone"
 
 
 def test_several_libraries_in_one_file_are_probed_together(

@@ -129,7 +129,12 @@ def test_a_notice_of_a_new_file_probes_it_and_tells_of_its_process(
 ) -> None:
     met = meet(proc(mapper.pid))
     met.watcher.notice(mapper.notice(Kind.FILE_MAPPED, library))
-
+    assert (met.watcher.files, met.watcher.is_busy) == (0, True), "its analysis is not waited for"
+    while met.watcher.is_busy:
+        met.watcher.advance()
+    assert met.watcher.files == 1
+    while met.watcher.wants_attention:
+        met.watcher.look_again()
     assert (met.watcher.files, met.pids) == (1, [mapper.pid])
     assert not met.watcher.wants_attention
 

@@ -46,16 +46,31 @@ class Looks:
 
     def now(self) -> Met:
         plans: list[FilePlan] = []
-        return Met(self.scanner.mapped_now(plans.append), plans)
+        return Met(self.scanner.mapped_now(plans.append, wait=True), plans)
 
     def by(self, pid: int, file: Path | None = None) -> Met:
         plans: list[FilePlan] = []
         inode = file.stat().st_ino if file else 1
-        return Met(self.scanner.mapped_by(pid, inode, plans.append), plans)
+        return Met(self.scanner.mapped_by(pid, inode, plans.append, wait=True), plans)
+
+    def ends(self) -> list[FilePlan]:
+        """Plans of what is still looked at."""
+        plans: list[FilePlan] = []
+        while self.scanner.is_busy:
+            self.scanner.advance(plans.append)
+        return plans
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., int]]:
+def proc(tmp_path: Path) -> Path:
+    """A procfs that shows the processes of the test."""
+    directory = tmp_path / "proc"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def start(proc: Path) -> Iterator[Callable[..., int]]:
     """Start a process that loads a library and stays; gives its pid once the library is mapped."""
     running = []
 
@@ -65,6 +80,7 @@ def start() -> Iterator[Callable[..., int]]:
         )
         running.append(process)
         assert process.stdout.readline() == b"\n"
+        (proc / str(process.pid)).symlink_to(f"/proc/{process.pid}")
         return process.pid
 
     yield start
@@ -82,8 +98,8 @@ def library(system_libssl, tmp_path) -> Path:
 
 
 @pytest.fixture
-def looks() -> Looks:
-    return Looks(LibraryScanner(LibraryLocator(None)))
+def looks(proc: Path) -> Looks:
+    return Looks(LibraryScanner(LibraryLocator(None), proc=str(proc), roots=()))
 
 
 def system_file(name: str) -> str:
@@ -94,7 +110,8 @@ def system_file(name: str) -> str:
     raise FileNotFoundError(name)
 
 
-def test_libraries_on_disk_are_planned_once(system_libssl, looks):
+def test_libraries_on_disk_are_planned_once(system_libssl):
+    looks = Looks(LibraryScanner(LibraryLocator(None)))
     inode = system_libssl.stat().st_ino
     (plan,) = looks.ahead().of(inode)
     assert plan.usable
@@ -119,15 +136,29 @@ def test_a_large_program_is_looked_at_once_nobody_waits_and_then_remembered(syst
 
     first = look()
     assert first.ahead().of(inode) == []
-    assert first.scanner.has_further
-    later: list[FilePlan] = []
-    first.scanner.look_further(later.append)
+    assert first.scanner.is_busy
+    later = first.ends()
     assert [plan.identity.inode for plan in later if plan.usable] == [inode]
-    assert not first.scanner.has_further
 
     again = look()
     assert len(again.ahead().of(inode)) == 1
-    assert not again.scanner.has_further
+    assert not again.scanner.is_busy
+
+
+def test_looking_at_large_programs_ends_when_nobody_wants_it(system_libssl, tmp_path):
+    program = tmp_path / "usr/bin/program"
+    program.parent.mkdir(parents=True)
+    shutil.copy(system_libssl, program)
+    program.chmod(0o755)
+    os.truncate(program, LEAST_BYTES)
+    looks = Looks(LibraryScanner(LibraryLocator(None), roots=(str(tmp_path),)))
+    looks.ahead()
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = children.read_text()
+    taken: list[FilePlan] = []
+    looks.scanner.advance(taken.append)
+    looks.scanner.stop()
+    assert (taken, looks.scanner.is_busy, children.read_text()) == ([], False, before)
 
 
 def test_a_running_process_is_found_with_its_library(library, looks, start):
@@ -139,6 +170,19 @@ def test_a_running_process_is_found_with_its_library(library, looks, start):
     again = looks.now()
     assert pids <= again.result.processes
     assert not again.of(library.stat().st_ino)
+
+
+def test_what_is_new_is_not_waited_for_when_nobody_asks_to(library, looks, start):
+    pid = start(library)
+    inode = library.stat().st_ino
+    taken: list[FilePlan] = []
+    result = looks.scanner.mapped_by(pid, inode, taken.append)
+    assert (taken, result.processes, result.awaited) == ([], set(), {inode})
+    assert inode not in {identity.inode for identity, _ in result.files}
+    again = looks.scanner.mapped_by(pid, inode, taken.append)
+    assert again.awaited <= {inode}
+    assert [plan.identity.inode for plan in taken + looks.ends()] == [inode], "once"
+    assert looks.by(pid).result.processes == {pid}
 
 
 def test_libraries_that_their_names_tell_come_first(library, looks, start, tmp_path):
@@ -171,7 +215,8 @@ def test_the_files_that_a_notice_may_be_about_are_those_that_can_be_probed(libra
     assert result.identity(1) is None
 
 
-def test_a_file_that_is_not_mapped_as_code_yet_is_met_when_a_notice_is_about_it(library, looks):
+def test_a_file_that_is_not_mapped_as_code_yet_is_met_when_a_notice_is_about_it(library, looks, proc):
+    (proc / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ):
         assert looks.by(os.getpid()).of(library.stat().st_ino) == []
         (plan,) = looks.by(os.getpid(), library).of(library.stat().st_ino)
@@ -232,7 +277,7 @@ def test_a_deleted_file_is_reached_through_the_process(library, looks, start):
     inode = library.stat().st_ino
     library.unlink()
     (plan,) = looks.by(pid).of(inode)
-    assert plan.path.startswith(f"/proc/{pid}/map_files/")
+    assert f"/{pid}/map_files/" in plan.path
     assert plan.usable
 
 
