@@ -116,7 +116,9 @@ QTAP_INLINE struct qtap_state *qtap_go_state(struct qtap_thread *thread, u64 add
 	is_known = state && !state->closed && state->connection.process_start_ns == thread->process_start_ns &&
 		   state->connection.generation >= thread->image_ns && state->carrier.holder == conn.holder &&
 		   state->carrier.first_word == first_word;
-	if (is_known && !state->carrier.net_fd)
+	// Where nothing below tells, a second handshake tells; that it may be renegotiated counts for less.
+	if (is_known && !state->carrier.net_fd &&
+	    !(QTAP_COOKIE_HOOK(cookie) == QTAP_HOOK_GO_HANDSHAKE_RETURN && state->carrier.handshakes))
 		return state;
 	net_fd = is_known ? state->carrier.net_fd : qtap_go_net_fd(conn.holder, first_word);
 	if (net_fd) {

@@ -230,3 +230,15 @@ def by_addresses(tap: Tap, pid: int) -> dict[tuple[Endpoint, Endpoint, Direction
         assert remote
         found[local, remote, direction] = data
     return found
+
+
+def test_connections_through_no_socket_are_told_apart_by_their_handshakes(go_tap: Tap, pki: Pki) -> None:
+    program, times = go_program("1.26", "stripped"), 30
+    process = start(program, "piped", pki.server.certificate, pki.server.key, pki.ca, times)
+    assert go_tap.read_until_end(process) == 0
+
+    expected = sorted([b"connection %d" % number for number in range(times)] * 4)
+    assert sorted(go_tap.streams(process.pid).values()) == expected
+    observed = go_tap.of(ConnectionObserved, process.pid)
+    assert {event.peer_source for event in observed} == {PeerSource.NONE}
+    assert len({event.connection.handle for event in observed}) < 2 * times, "no address was used twice"

@@ -92,6 +92,11 @@ def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
     if missing:
         return refused(library, f"its table of Go functions has no {' and no '.join(missing)}")
     methods = {name: _Method(elf, function, library.library_id) for name, function in functions.items()}
+    reading, writing = methods[READ], methods[WRITE]
+    branch = writing.branch()
+    if branch is None or reading.branch() is None:
+        # Up to Go 1.16 arguments are on the stack, and the goroutine in another place.
+        return refused(library, "its functions do not begin as those of Go 1.17 and later do")
     sites: list[ProbeSite] = []
     refusals: list[Refusal] = []
     for name in HANDSHAKES:
@@ -99,7 +104,6 @@ def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
             sites += methods[name].from_entry_to_returns(Hook.GO_HANDSHAKE_RETURN, "", first_byte=public_only)
         else:
             refusals.append(Refusal(name, "not in this file"))
-    reading, writing = methods[READ], methods[WRITE]
     delivery = delivery_site(reading.code, reading.start)
     if public_only:
         sites += reading.from_entry_to_returns(Hook.GO_READ_RETURN, _FIRST_BYTE, first_byte=True)
@@ -107,10 +111,8 @@ def locate(elf: ElfFile, library: TlsLibrary, public_only: bool) -> Located:
         sites.append(reading.at_delivery(delivery))
     else:
         sites += reading.from_entry_to_returns(Hook.GO_READ_RETURN, delivery)
-    branch = writing.branch()
-    if branch and not public_only:
-        sites.append(writing.at_branch(branch, Hook.GO_WRITE))
+    if public_only:
+        sites += writing.from_entry_to_returns(Hook.GO_WRITE_RETURN, _FIRST_BYTE, first_byte=True)
     else:
-        reason = _FIRST_BYTE if public_only else "it does not begin with the usual look at the stack"
-        sites += writing.from_entry_to_returns(Hook.GO_WRITE_RETURN, reason, first_byte=True)
+        sites.append(writing.at_branch(branch, Hook.GO_WRITE))
     return Located(sites=tuple(sites), refusals=tuple(refusals), release=go_version(image))

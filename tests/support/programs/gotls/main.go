@@ -18,7 +18,7 @@ import (
 	"sync"
 )
 
-const usage = "gotls raw-server|raw-client|http-server|http-client|closed|reused|pingpong ..."
+const usage = "gotls raw-server|raw-client|http-server|http-client|closed|reused|piped|pingpong ..."
 
 func main() {
 	if len(os.Args) < 2 {
@@ -38,6 +38,8 @@ func main() {
 		writeToClosed(arguments)
 	case "reused":
 		reuseConns(arguments)
+	case "piped":
+		talkThroughPipes(arguments)
 	case "pingpong":
 		pingPong(arguments)
 	default:

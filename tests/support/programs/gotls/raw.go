@@ -200,3 +200,28 @@ func reuseConns(arguments []string) {
 		runtime.GC()
 	}
 }
+
+// piped CERTIFICATE KEY CA TIMES: one connection after another to itself, through no socket.
+func talkThroughPipes(arguments []string) {
+	accepting, calling := serverConfig(arguments[0], arguments[1]), clientConfig(arguments[2], "")
+	for i := 0; i < number(arguments[3]); i++ {
+		near, far := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			server := tls.Server(far, accepting)
+			io.Copy(server, server)
+			close(done)
+		}()
+		client := tls.Client(near, calling)
+		check(client.Handshake())
+		message := []byte(fmt.Sprintf("connection %d", i))
+		_, err := client.Write(message)
+		check(err)
+		_, err = io.ReadFull(client, message)
+		check(err)
+		client.Close()
+		<-done
+		client = nil
+		runtime.GC()
+	}
+}

@@ -84,3 +84,17 @@ def test_a_program_without_crypto_tls_is_refused(tmp_path):
 def test_a_file_that_is_not_of_go_is_refused(system_libssl):
     with pytest.raises(ElfError, match="no table of Go functions"):
         located(system_libssl)
+
+
+@pytest.mark.parametrize("function", [READ, WRITE])
+def test_a_program_of_another_calling_convention_is_refused(tmp_path, function):
+    source = go_program("1.26", "stripped")
+    (site, *_) = (s for s in located(source, public_only=True).sites if s.function == function)
+    content = bytearray(source.read_bytes())
+    content[site.file_offset : site.file_offset + 4] = b"\x90" * 4
+    path = tmp_path / "program"
+    path.write_bytes(content)
+    found = located(path)
+
+    assert found.sites == ()
+    assert "Go 1.17" in found.refusals[0].reason
