@@ -138,7 +138,11 @@ QTAP_INLINE struct qtap_state *qtap_go_state(struct qtap_thread *thread, u64 add
 	state = qtap_begin(&key, thread->process_start_ns, cookie, state);
 	if (!state)
 		return NULL;
-	state->connection.flags = 0; // a parent may be a Go program too, but leaves no connection to another one
+	// A parent may be a Go program too, with a Conn at the same address, but leaves no connection to another one.
+	state->connection.flags = 0;
+	state->position[QTAP_EGRESS] = 0;
+	state->position[QTAP_INGRESS] = 0;
+	__builtin_memset(state->connection.client_random, 0, QTAP_RANDOM_BYTES);
 	state->connection.role = conn.is_client ? QTAP_CLIENT : QTAP_SERVER;
 	state->carrier.holder = conn.holder;
 	state->carrier.first_word = first_word;

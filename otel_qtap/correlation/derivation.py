@@ -16,14 +16,13 @@ RANDOM_BYTES: Final = 16
 _LABEL: Final = b"otel-qtap/1\0"
 _BY_OFFSET: Final = b"\0"
 """The position is a stream offset. HTTP/2 has 1 here, and the stream id as the position."""
-_SENDERS: Final = {Role.CLIENT: b"\1" + _BY_OFFSET, Role.SERVER: b"\2" + _BY_OFFSET}
-_SENDER_BY_SIDE: Final = {
-    (SpanKind.CLIENT, Role.CLIENT): Role.CLIENT,
-    (SpanKind.CLIENT, Role.SERVER): Role.SERVER,
-    (SpanKind.SERVER, Role.CLIENT): Role.SERVER,
-    (SpanKind.SERVER, Role.SERVER): Role.CLIENT,
-}
-"""Whoever sends requests is the CLIENT of the exchange, whichever end of the TLS connection it is."""
+_BY_TLS_CLIENT: Final = b"\1" + _BY_OFFSET
+_BY_TLS_SERVER: Final = b"\2" + _BY_OFFSET
+# Members of an enum cost a look-up on the class each time they are named, and are slow to hash.
+_CLIENT: Final = SpanKind.CLIENT
+_SERVER: Final = SpanKind.SERVER
+_TLS_CLIENT: Final = Role.CLIENT
+_TLS_SERVER: Final = Role.SERVER
 _ZERO_TRACE_ID: Final = bytes(16)
 _ZERO_SPAN_ID: Final = bytes(8)
 _MAX_CONNECTIONS: Final = 32_768
@@ -44,7 +43,8 @@ def derive(client_random: bytes, sender: Role, offset: int) -> DerivedIds:
     It begins at ``offset`` of the sender's plaintext, counted from the handshake. ``client_random`` has
     RANDOM_BYTES.
     """
-    digest = sha256(_LABEL + client_random + _SENDERS[sender] + offset.to_bytes(8, "big")).digest()
+    by = _BY_TLS_CLIENT if sender is _TLS_CLIENT else _BY_TLS_SERVER
+    digest = sha256(_LABEL + client_random + by + offset.to_bytes(8, "big")).digest()
     trace_id, client, server = digest[:16], digest[16:24], digest[24:]
     # "No id" in every format; it will not happen, but a scheme has to say.
     return DerivedIds(
@@ -61,10 +61,11 @@ class Derivation:
     hostile client), that one's ids are not derived: they would be those of the first one's exchanges.
     """
 
-    __slots__ = ("_owners", "reused")
+    __slots__ = ("_client_owners", "_server_owners", "reused")
 
     def __init__(self) -> None:
-        self._owners: dict[tuple[bytes, SpanKind], ConnectionId] = {}
+        self._client_owners: dict[bytes, ConnectionId] = {}
+        self._server_owners: dict[bytes, ConnectionId] = {}
         self.reused = 0
         """Exchanges on a connection whose random was another one's before."""
 
@@ -75,15 +76,20 @@ class Derivation:
         offset = exchange.request_offset
         if not connection.from_handshake or offset < 0 or len(client_random) != RANDOM_BYTES:
             return None
-        kind = exchange.kind
-        sender = _SENDER_BY_SIDE.get((kind, connection.role))
-        if sender is None:
+        sender = connection.role
+        if sender is not _TLS_CLIENT and sender is not _TLS_SERVER:
             return None
-        owners = self._owners
-        key = (client_random, kind)
-        owner = owners.get(key)
+        # Whoever sends requests is the CLIENT of the exchange, whichever end of the TLS connection it is.
+        if exchange.kind is _CLIENT:
+            owners = self._client_owners
+        elif exchange.kind is _SERVER:
+            owners = self._server_owners
+            sender = _TLS_SERVER if sender is _TLS_CLIENT else _TLS_CLIENT
+        else:
+            return None
+        owner = owners.get(client_random)
         if owner is None:
-            owners[key] = connection.id
+            owners[client_random] = connection.id
             if len(owners) > _MAX_CONNECTIONS:
                 del owners[next(iter(owners))]
         elif owner != connection.id:
