@@ -46,6 +46,8 @@ class CallGraph:
 
     def _behind_stub(self, target: int) -> int:
         """The address of the local function that a PLT stub leads to, else the target itself."""
+        if not self._known:
+            return target
         known = self._known.get(self._stub_of(target))
         return known.start if known else target
 

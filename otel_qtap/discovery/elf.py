@@ -406,16 +406,18 @@ class ElfFile:
         return self._unwind
 
     def import_slots(self) -> dict[int, str]:
-        """GOT slots that hold a function's address, by virtual address: which PLT stub calls what."""
+        """GOT slots that hold a function's address, by virtual address: which PLT stub calls what.
+
+        Those of the smaller tables, where there are unreasonably many relocations.
+        """
         slots: dict[int, str] = {}
         left = _MAX_RELOCATIONS
         symbols = self._dynamic_symbols()
-        for section in self._sections:
-            if section.kind != _SHT_RELA or section.entry_size != 24:
-                continue
+        tables = [one for one in self._sections if one.kind == _SHT_RELA and one.entry_size == 24]
+        for section in sorted(tables, key=lambda one: one.size):
             left -= section.size // 24
             if left < 0:
-                raise ElfError("too many relocations")
+                break
             table = self.read(section.offset, section.size // 24 * 24)
             for slot, info, _ in struct.iter_unpack("<QQq", table):
                 if info & 0xFFFFFFFF in (_R_X86_64_JUMP_SLOT, _R_X86_64_GLOB_DAT) and (
