@@ -4,7 +4,14 @@
 import socket
 from dataclasses import dataclass, field
 
-from otel_qtap.capture.records import CONNECTION, CONNECTION_HEADER, DATA_HEADER, HANDSHAKE_SEEN, Kind
+from otel_qtap.capture.records import (
+    CONNECTION,
+    CONNECTION_HEADER,
+    DATA_HEADER,
+    FROM_HANDSHAKE,
+    HANDSHAKE_SEEN,
+    Kind,
+)
 from otel_qtap.model.identity import ConnectionId, Direction, ProcessId, Role
 
 PROCESS_START_NS = 1_000_000_000
@@ -19,6 +26,7 @@ class KernelConnection:
     role: Role = Role.SERVER
     now_ns: int = 2_000_000_000
     client_random: bytes = bytes(16)
+    from_handshake: bool = False
     positions: dict[Direction, int] = field(default_factory=lambda: dict.fromkeys(Direction, 0))
 
     @property
@@ -65,8 +73,9 @@ class KernelConnection:
 
     def _facts(self) -> bytes:
         _, start_ns, handle, generation = self.id
+        flags = HANDSHAKE_SEEN | (FROM_HANDSHAKE if self.from_handshake else 0)
         local, remote = socket.inet_aton("10.0.0.7"), socket.inet_aton("10.0.0.1")
         return CONNECTION.pack(
             start_ns, handle, generation, self.tgid, 33, local, remote, 443, 40000 + self.number,
-            socket.AF_INET, 0, self.role, 1, 1, HANDSHAKE_SEEN, self.client_random, b"nginx",
+            socket.AF_INET, 0, self.role, 1, 1, flags, self.client_random, b"nginx",
         )  # fmt: skip

@@ -11,6 +11,7 @@ from otel_qtap.agent.workloads import Workloads
 from otel_qtap.capture.decode import Decoder
 from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.correlation.correlator import Correlator, TraceMode
+from otel_qtap.correlation.derivation import derive
 from otel_qtap.correlation.sampling import new_sampler
 from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.classified import ClassifiedExchange
@@ -363,3 +364,29 @@ def test_an_excluded_process_tells_no_handshake(agent: Agent) -> None:
     )
     agent.chain.tick(connection.now_ns)
     assert agent.exported.handshakes == []
+
+
+@pytest.mark.parametrize(
+    ("instrumentation", "allowed", "below_client"),
+    [("", True, True), ("java_agent", True, False), ("java_agent", False, True)],
+)
+def test_what_is_known_of_a_client_here_says_below_what_its_server_stands(
+    agent: Agent, instrumentation: str, allowed: bool, below_client: bool
+) -> None:
+    """One that is left out counts as one elsewhere: the address tells."""
+    known = {"client_random": b"r" * 16, "from_handshake": True}
+    client = KernelConnection(1, tgid=1, role=Role.CLIENT, **known)  # type: ignore[arg-type]
+    server = KernelConnection(2, tgid=2, **known)  # type: ignore[arg-type]
+    context = f"{1:032x}-{2:016x}"
+    request = b"GET / HTTP/1.1\r\nHost: h\r\ntraceparent: 00-%s-01\r\n\r\n" % context.encode()
+    agent.receive(client.data(Direction.EGRESS, request))
+    facts = ProcessFacts(process=client.process, instrumentation=instrumentation)
+    agent.chain.learn(facts, allowed=allowed)
+    agent.learn(server, "web")
+    agent.receive(server.data(Direction.INGRESS, request), server.data(Direction.EGRESS, RESPONSE))
+
+    (record,) = agent.exported.records
+    ids = derive(b"r" * 16, Role.CLIENT, 0)
+    assert record.identity.trace_id == bytes.fromhex(context[:32])
+    assert record.identity.span_id == ids.server_span_id
+    assert (record.identity.parent_span_id == ids.client_span_id) == below_client
