@@ -9,6 +9,9 @@ from otel_qtap.discovery.elf import ElfError, Extent
 
 _WINDOW = 512 << 10
 """Fits the processor's cache, so that each string after the first is looked for there."""
+MOST_SEARCHED = 512 << 20
+"""Bytes of a file that are searched at most: above what real programs have, and a tenth of a second a string.
+A file with holes has any size for nothing."""
 
 _memmem = ctypes.CDLL(None).memmem
 _memmem.restype = ctypes.c_void_p
@@ -24,22 +27,29 @@ def positions(piece: bytes, text: bytes) -> Iterator[int]:
         at = found - base + 1
 
 
-def found_in(descriptor: int, extents: Iterable[Extent], wanted: Iterable[bytes]) -> set[bytes]:
-    """Which of the ``wanted`` are in these parts of an open file; stops when all are.
+def found_in(
+    descriptor: int, extents: Iterable[Extent], wanted: Iterable[bytes], *, enough: int | None = None
+) -> set[bytes]:
+    """Which of the ``wanted`` are in these parts of an open file; stops when all are, or ``enough``.
 
-    None is longer than 256 bytes. Raises ElfError when the file cannot be read.
+    None is longer than 256 bytes. No more than ``MOST_SEARCHED`` is read. Raises ElfError when the file
+    cannot be read.
     """
+    left = MOST_SEARCHED
     missing = set(wanted)
     found: set[bytes] = set()
+    enough = len(missing) if enough is None else enough
     overlap = max(map(len, missing), default=1) - 1
     buffer: bytearray | None = None
-    for start, size in extents:
+    for start, whole in extents:
+        size = min(whole, left)
+        left -= size
         offset, end = start, start + size
         if buffer is None or len(buffer) < min(size, _WINDOW):
             buffer = bytearray(min(max(size, 4096), _WINDOW))
         view = memoryview(buffer)
         address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-        while offset < end and missing:
+        while offset < end and len(found) < enough:
             try:
                 length = os.preadv(descriptor, [view[: min(len(buffer), end - offset)]], offset)
             except (OSError, OverflowError) as error:
@@ -50,6 +60,6 @@ def found_in(descriptor: int, extents: Iterable[Extent], wanted: Iterable[bytes]
             if length <= overlap or offset + length >= end:
                 break
             offset += length - overlap
-        if not missing:
+        if len(found) >= enough:
             break
     return found

@@ -6,10 +6,11 @@ data, and there first for words that every implementation of TLS has: most files
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from otel_qtap.discovery.byte_search import found_in
-from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.probes.spec import Signs, TlsLibrary
 from otel_qtap.probes.unsupported import UNKNOWN, UNSUPPORTED
@@ -33,7 +34,7 @@ def recognise(elf: ElfFile, libraries: tuple[TlsLibrary, ...] = LIBRARIES) -> Re
     signs += [(entry.name, entry.signs) for entry in UNSUPPORTED]
     named = _defined(elf, (group for _, one in signs for group in one.symbols))
     data = elf.data()
-    has_words = any(found_in(elf.fileno(), data, (word,)) for word in _WORDS)
+    has_words = bool(found_in(elf.fileno(), data, _WORDS, enough=1))
     strings: set[bytes] = set()
     if has_words or named:
         strings = found_in(elf.fileno(), data, (text for _, one in signs for text in one.strings))
@@ -59,10 +60,8 @@ def _defined(elf: ElfFile, groups: Iterable[tuple[str, ...]]) -> set[tuple[str, 
         wanted = {name: name.encode() + b"\0" for group in left for name in group}
         found = found_in(elf.fileno(), (extent,), wanted.values())
         # The table of symbols, which may be large, is read for what there is a name of only.
-        defined |= {
-            group
-            for group in left
-            if all(wanted[name] in found for name in group) and elf.defines(group, exported=exported)
-        }
+        named = [group for group in left if all(wanted[name] in found for name in group)]
+        with suppress(ElfError):  # it is too large or damaged: what else there is has to tell
+            defined.update(group for group in named if elf.defines(group, exported=exported))
         left -= defined
     return defined

@@ -30,6 +30,7 @@ def test_strings_are_found_within_the_extents_and_nowhere_else(opened: Callable[
     wanted = (b"one", b"two", b"three", b"four")
     assert found_in(file, [Extent(0, 19)], wanted) == {b"one", b"two", b"three"}
     assert found_in(file, [Extent(2, 3), Extent(12, 4)], wanted) == {b"one"}
+    assert found_in(file, [Extent(0, 9), Extent(9, 9)], wanted, enough=1) == {b"one"}
     assert found_in(file, [], wanted) == set()
     assert found_in(file, [Extent(0, 19)], ()) == set()
 
@@ -51,6 +52,15 @@ def test_a_string_across_two_windows_is_found(
 def test_a_file_that_ends_early_is_read_to_its_end(opened: Callable[[bytes], int]) -> None:
     assert found_in(opened(b"needle"), [Extent(0, 1 << 20)], (b"needle", b"x")) == {b"needle"}
     assert found_in(opened(b""), [Extent(1 << 40, 1 << 20)], (b"needle",)) == set()
+
+
+def test_no_more_than_so_much_is_searched(
+    opened: Callable[[bytes], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(byte_search, "MOST_SEARCHED", 100)
+    file = opened(b"." * 95 + b"needle")
+    assert found_in(file, [Extent(0, 101)], (b"needle",)) == set()
+    assert found_in(file, [Extent(0, 50), Extent(60, 41)], (b"needle",)) == {b"needle"}
 
 
 def test_a_place_that_no_file_has_is_an_error(opened: Callable[[bytes], int]) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real files, made-up ones, and files that want to keep the agent busy."""
 
+import os
 import shutil
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otel_qtap.discovery import byte_search
 from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.recognition import Recognition, recognise
 from otel_qtap.probes.registry import LIBRARIES
@@ -155,6 +157,31 @@ def test_sections_that_overlap_are_read_once(
     with ElfFile(str(path)) as elf:
         assert elf.data() == [(0, len(image))]
     assert recognised(path) == NOTHING
+
+
+def test_a_file_of_holes_is_left_when_enough_was_read(
+    make_elf: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(byte_search, "MOST_SEARCHED", 16 << 20)  # else it takes a second
+    path = tmp_path / "lib.so"
+    image = bytearray(make_elf({"SSL_read": b"\xc3", "SSL_write": b"\xc3"}))
+    (at,) = struct.unpack_from("<Q", image, 40)
+    image[at : at + 64] = struct.pack("<IIQQQQIIQQ", 0, 1, 2, 0, 0, 1 << 43, 0, 0, 1, 0)
+    path.write_bytes(image)
+    os.truncate(path, 1 << 43)
+    assert recognised(path).libraries == ("openssl",)
+
+
+def test_symbols_that_cannot_be_read_do_not_hide_what_strings_tell(tmp_path: Path) -> None:
+    source = "static int SSL_read(void) { return 1; } int SSL_write(void) { return SSL_read(); }\n"
+    path = compiled(tmp_path, source + holding("CLIENT_RANDOM", "ssl_read_internal"), "-rdynamic")
+    image = bytearray(path.read_bytes())
+    (at,) = struct.unpack_from("<Q", image, 40)
+    for section in range(at, len(image) - 63, 64):
+        if struct.unpack_from("<I", image, section + 4)[0] in (2, 11):
+            image[section + 32 : section + 40] = struct.pack("<Q", 1 << 40)
+    path.write_bytes(image)
+    assert recognised(path).libraries == ("openssl",)
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
