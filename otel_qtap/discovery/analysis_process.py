@@ -40,7 +40,12 @@ class AnalysisApart:
     ) -> None:
         self._pipe, theirs = os.pipe()
         self._deadline = time.monotonic() + LONGEST_SECONDS
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(self._pipe)
+            os.close(theirs)
+            raise
         if self._pid == 0:
             _child(theirs, elf, library, force_classic, confine)
         os.close(theirs)

@@ -63,11 +63,16 @@ class Examination:
         except ElfError as error:
             self._error = str(error)
         if self._elf:
-            self._searches = [
-                LibrarySearch(options, file.path, self._elf, library)
-                for library in LIBRARIES
-                if library.name in self._recognition.libraries
-            ]
+            self._search(self._elf)
+
+    def _search(self, elf: ElfFile) -> None:
+        try:
+            for library in LIBRARIES:
+                if library.name in self._recognition.libraries:
+                    self._searches.append(LibrarySearch(self._options, self._file.path, elf, library))
+        except FileGoneError:
+            self.abandon()
+            raise
 
     @property
     def is_running(self) -> bool:
@@ -93,7 +98,8 @@ class Examination:
             with self._elf:
                 plans = _apart([search.result() for search in self._searches])
                 if not plans and self._file.is_the_users:
-                    plans = [_first(self._options, self._file.path, self._elf, LIBRARIES)]
+                    with suppress(FileGoneError):
+                        plans = [_first(self._options, self._file.path, self._elf, LIBRARIES)]
         refusals = [
             Refusal(plan.library, _reasons(plan))
             for plan in plans

@@ -4,7 +4,7 @@
 from typing import NamedTuple
 
 from otel_qtap.discovery.analysis_process import AnalysisApart, Confine
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfError, ElfFile, FileGoneError
 from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
 from otel_qtap.probes.spec import UNKNOWN_LAYOUT, TlsLibrary
@@ -21,7 +21,10 @@ class SearchOptions(NamedTuple):
 
 
 class LibrarySearch:
-    """Begins at once. The file must stay open until the ``result`` is there."""
+    """Begins at once. The file must stay open until the ``result`` is there.
+
+    Raises FileGoneError when there is no process or descriptor to be had for it.
+    """
 
     def __init__(self, options: SearchOptions, path: str, elf: ElfFile, library: TlsLibrary) -> None:
         self._options, self._path, self._elf, self._library = options, path, elf, library
@@ -33,6 +36,8 @@ class LibrarySearch:
                 self._analysis = AnalysisApart(
                     elf, library, force_classic=options.force_classic, confine=options.confine
                 )
+        except OSError as error:
+            raise FileGoneError(f"{path}: cannot be analysed now: {error}") from None
         except ElfError as error:
             self._found = self._refused(error)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -163,6 +164,18 @@ def test_what_cannot_be_opened_is_left_out(system_libssl, tmp_path):
     assert [plan.path for plan in examined(LibraryLocator(None), gone, file(system_libssl))] == [
         str(system_libssl)
     ]
+
+
+def test_what_there_is_no_process_for_is_left_out_and_leaves_nothing_open(system_libssl, monkeypatch):
+    def refuse():
+        raise BlockingIOError(11, "no more processes")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", refuse)
+        assert examined(LibraryLocator(None), file(system_libssl)) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert examined(LibraryLocator(None), file(system_libssl))[0].usable
 
 
 def test_a_file_that_only_has_the_name_holds_nothing(tmp_path, make_elf):
