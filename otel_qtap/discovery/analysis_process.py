@@ -53,7 +53,7 @@ class AnalysisApart:
     @property
     def is_done(self) -> bool:
         """Whether the result takes no more waiting."""
-        return bool(select.select([self._pipe], [], [], 0)[0]) or time.monotonic() >= self._deadline
+        return _is_readable(self._pipe, 0) or time.monotonic() >= self._deadline
 
     def abandon(self) -> None:
         """Nobody wants the result any more."""
@@ -76,6 +76,13 @@ class AnalysisApart:
             raise ElfError("its analysis ended without a result") from None
 
 
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    # By poll(2): select(2) takes no descriptor above 1023, and probes by perf events hold thousands.
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def _end(pid: int) -> None:
     """It ended by itself, or it never will."""
     try:
@@ -84,7 +91,7 @@ def _end(pid: int) -> None:
         # It has another account, and without CAP_KILL the limit on its processor time has to do.
         process = os.pidfd_open(pid)
         try:
-            if not select.select([process], [], [], LONGEST_SECONDS)[0]:
+            if not _is_readable(process, LONGEST_SECONDS):
                 return
         finally:
             os.close(process)
@@ -122,12 +129,10 @@ def _answer(
 
 def _read(pipe: int, deadline: float) -> bytes:
     """All that is written to ``pipe``, or nothing of too much. Raises ElfError if it takes too long."""
-    poll = select.poll()
-    poll.register(pipe, select.POLLIN)
     answer = b""
     while len(answer) <= MAX_ENTRY_BYTES:
         left = deadline - time.monotonic()
-        if not poll.poll(max(left, 0) * 1000):
+        if not _is_readable(pipe, max(left, 0)):
             raise ElfError(f"its analysis took more than {LONGEST_SECONDS:g} s")
         part = os.read(pipe, MAX_ENTRY_BYTES)
         if not part:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -74,6 +75,22 @@ def test_a_file_without_an_end_is_given_up(library, monkeypatch):
 
     with pytest.raises(ElfError, match=r"took more than 0\.05 s"):
         analysed(library)
+
+
+def test_it_works_beside_thousands_of_descriptors(system_libssl):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+    held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        with ElfFile(str(system_libssl)) as elf:
+            search = AnalysisApart(elf, OPENSSL, force_classic=False)
+            while not search.is_done:
+                time.sleep(0.001)
+            assert search.result().sites
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_file_that_takes_its_reader_down_is_refused(library, monkeypatch):
