@@ -36,6 +36,7 @@ from otel_qtap.capture.endings import Endings
 from otel_qtap.capture.ring import NEVER_SENT, Counters, Loss, RingBuffer
 from otel_qtap.discovery.selectors import Selectors
 from otel_qtap.model.events import ConnectionClosed, DirectionClosed, KernelEvent, ProcessExited
+from otel_qtap.model.identity import ProcessId
 from otel_qtap.objectstore.archive import STORE_DISABLED
 from otel_qtap.settings import Settings
 from otel_qtap.telemetry.clock import UnixClock
@@ -198,6 +199,8 @@ class Pipeline:
                     self._readiness.hear(message)
                 case "coverage":
                     self._coverage.hear(message)
+                    if message["has_ended"]:
+                        self._rooms.workloads.end(ProcessId(*message["process"]))
                 case "selectors":
                     selectors = Selectors.parse(message["include"], message["exclude"])
                     self._rooms.workloads.choose(selectors.allows)

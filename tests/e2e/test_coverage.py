@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from otel_qtap.agent.coverage.judging import MISSED_CONNECTIONS
 from tests.support.agent import AgentProcess, run_cli, running_agent
 from tests.support.clients import PROGRAMS, request
 from tests.support.collector import Collector
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.e2e
 DENO, PRIMP = "2.9.6", "2.0.1"
 LISTED_WITHIN_SECONDS = 5.0
 """From the first handshake on."""
+CONVERSATION_BYTES = 100_000
+"""More than any handshake."""
 
 DENO_CLIENT = """
 await (await fetch(Deno.args[0])).text();
@@ -46,6 +49,15 @@ libraries = [ctypes.CDLL(path) for path in sys.argv[3:]]
 with socket.create_connection(("localhost", int(sys.argv[1]))) as plain:
     plain.sendall(bytes.fromhex(sys.argv[2]))
     plain.recv(1)
+print("done", flush=True)
+sys.stdin.read()
+"""
+TWO_LIBRARIES = """
+import sys, ssl, urllib.request, primp
+url, ca, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+urllib.request.urlopen(f"{url}/hello/one", context=ssl.create_default_context(cafile=ca)).read()
+for _ in range(count + 1):  # the last one stays open
+    primp.Client(ca_cert_file=ca).post(f"{url}/echo", content=bytes(size))
 print("done", flush=True)
 sys.stdin.read()
 """
@@ -172,6 +184,17 @@ def test_rustls_in_a_python_module_is_listed(
         why = reason(agent, pid)
     assert why[:2] == ("unsupported", "rustls")
     assert "primp" in why[2]
+
+
+def test_process_with_a_second_library_is_listed_as_captured_in_part(
+    agent: AgentProcess, cpython_server: TlsServer, pki: Pki
+) -> None:
+    arguments = [cpython_server.url, str(pki.ca), str(MISSED_CONNECTIONS), str(CONVERSATION_BYTES)]
+    command = [sys.executable, "-c", TWO_LIBRARIES, *arguments]
+    with speaking(command, {"PYTHONPATH": str(wheel("primp", PRIMP))}) as (pid, _):
+        found = eventually(lambda: listed(agent, pid), "it is listed", seconds=LISTED_WITHIN_SECONDS)
+    assert (found["state"], found["reason"], found["library"]) == ("partial", "unsupported", "rustls")
+    assert str(MISSED_CONNECTIONS) in found["detail"]
 
 
 def test_process_without_any_library_is_listed(agent: AgentProcess, cpython_server: TlsServer) -> None:

@@ -21,7 +21,7 @@ from otel_qtap.agent.coverage.judging import (
 from otel_qtap.agent.workloads import ProcessKey, process_key
 from otel_qtap.capture.records import SPEAKER, ProcessNotice, Speaker
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.capture.syscalls import map_items
+from otel_qtap.capture.syscalls import map_items, map_lookup
 from otel_qtap.discovery.plan import FileVerdict
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ class Speakers:
         known = self._known[key] = _Process(notice, time.monotonic() + JUDGE_AFTER_SECONDS)
         if before:
             known.told, known.reasons = before.told, before.reasons
-        known.seen = self._judge(known, _first_hello(notice))
+        if not self._has_called(notice):  # as nearly all have, whose files need no look
+            known.seen = self._judge(known, _first_hello(notice))
 
     def tick(self, now: float) -> None:
         """Judge those whose time has come, once a second."""
@@ -137,6 +138,16 @@ class Speakers:
                     self._forget(key)
                 elif again or _may_differ(known.told, speaker):
                     self._tell(known, self._judge(known, speaker))
+
+    def _has_called(self, notice: ProcessNotice) -> bool:
+        """Whether a call of a probed library was seen: as a rule, the hello was sent inside of one."""
+        if not self._processes.selected(notice.tgid):
+            return False
+        try:
+            speaker = Speaker(*SPEAKER.unpack(map_lookup(self._map, _TGID.pack(notice.tgid), SPEAKER.size)))
+        except OSError:
+            return False
+        return bool(speaker.called_ns) and _is_of(speaker, notice)
 
     def _judge(self, known: _Process, speaker: Speaker) -> Judgement:
         pid = known.notice.tgid

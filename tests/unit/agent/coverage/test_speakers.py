@@ -32,6 +32,7 @@ class Host:
         self.ours = False
         self.wanted: bool | None = True
         self.files: tuple[FileVerdict, ...] | None = (JAVA,)
+        self.looks = 0
         self.told: list[tuple[Judged, bool]] = []
         self._map = session.maps["speaking_processes"]
         self.speakers = Speakers(session, self, lambda judged, is_news: self.told.append((judged, is_news)))
@@ -48,6 +49,7 @@ class Host:
         return self.wanted
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...] | None:
+        self.looks += 1
         return self.files if self.runs else None
 
     def counted(self, *, called: int = 0, hellos: int = 1, relayed: int = 0, missed: int = 0) -> None:
@@ -98,6 +100,13 @@ def test_a_process_with_calls_is_captured(host: Host) -> None:
     host.counted(called=1)
     host.after(2)
     assert host.reasons == [CAPTURED]
+
+
+def test_files_of_a_process_with_calls_are_not_looked_at(host: Host) -> None:
+    host.counted(called=1)
+    host.hello()
+    host.after(2)
+    assert (host.reasons, host.looks) == ([CAPTURED], 0)
 
 
 def test_late_calls_take_it_off_the_list(host: Host) -> None:
