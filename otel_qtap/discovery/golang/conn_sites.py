@@ -12,6 +12,8 @@ inlined copy out of the record. There is n in one register and the Conn in anoth
 in the stack slot that it was kept in, after the last call that can move the stack.
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from otel_qtap.discovery.disassembly import Flow, Instruction, Memory, decode, transfer_targets
@@ -79,22 +81,26 @@ def branch_site(code: bytes, start: int) -> Instruction | None:
     return None
 
 
+@lru_cache(maxsize=4)
+def _decoded(code: bytes, start: int) -> tuple[Instruction, ...]:
+    """All instructions of a function, which is asked about more than once."""
+    return tuple(decode(code, start))
+
+
 def returns(code: bytes, start: int) -> tuple[Instruction, ...]:
     """Every return of a function."""
-    return tuple(instruction for instruction in decode(code, start) if instruction.flow is Flow.RETURN)
+    return tuple(instruction for instruction in _decoded(code, start) if instruction.flow is Flow.RETURN)
 
 
 def is_whole(code: bytes, start: int) -> bool:
     """Whether all of a function can be decoded, but for the filling behind it."""
-    end = start
-    for instruction in decode(code, start):
-        end = instruction.address + len(instruction.code)
-    return end == start + len(code)
+    *_, last = _decoded(code, start) or (None,)
+    return last is not None and last.address + len(last.code) == start + len(code)
 
 
 def delivery_site(code: bytes, start: int) -> Delivery | str:
     """The delivery site of ``Read``, or why it has none."""
-    instructions = list(decode(code, start))
+    instructions = _decoded(code, start)
     slot = _buffer_slot(instructions)
     if slot is None:
         return "the place of its buffer on the stack is not certain"
@@ -117,7 +123,7 @@ def delivery_site(code: bytes, start: int) -> Delivery | str:
     return Delivery(where, _PT_REGS.index(count), _PT_REGS.index(conn.base), slot)
 
 
-def _buffer_slot(instructions: list[Instruction]) -> int | None:
+def _buffer_slot(instructions: Sequence[Instruction]) -> int | None:
     """The one stack slot that the buffer's address is kept in all the time."""
     stores: dict[int, int] = {}
     for instruction in instructions:
@@ -140,7 +146,7 @@ def _buffer_slot(instructions: list[Instruction]) -> int | None:
     return None
 
 
-def _is_delivery(instructions: list[Instruction], at: int, slot: int) -> bool:
+def _is_delivery(instructions: Sequence[Instruction], at: int, slot: int) -> bool:
     """Whether ``add [conn+i], n; test n, n; je`` is here, behind a copy to the buffer."""
     match instructions[at].mnemonic, instructions[at].operands:
         case "add", (Memory(conn, _, False), str(count)) if conn in _PT_REGS and count in _PT_REGS:
@@ -162,11 +168,11 @@ def _is_delivery(instructions: list[Instruction], at: int, slot: int) -> bool:
     )
 
 
-def _following(instructions: list[Instruction], at: int) -> list[Instruction]:
+def _following(instructions: Sequence[Instruction], at: int) -> list[Instruction]:
     return [i for i in instructions[at + 1 : at + 4] if i.mnemonic != "nop"][:2]
 
 
-def _is_zeroed(instructions: list[Instruction], at: int, register: str) -> bool:
+def _is_zeroed(instructions: Sequence[Instruction], at: int, register: str) -> bool:
     """Whether a register is zeroed right before a jump."""
     before = [i for i in instructions[max(at - 2, 0) : at] if i.mnemonic != "nop"]
     return bool(before) and before[-1].mnemonic == "xor" and before[-1].operands == (register, register)

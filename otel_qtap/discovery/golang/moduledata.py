@@ -5,6 +5,8 @@ The header of the table tells it up to Go 1.25. From 1.26 on, ``runtime.moduleda
 points to the table. The start of ``.text`` is not it where C code was linked in before.
 """
 
+from itertools import chain
+
 from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.golang.image import GoImage
 from otel_qtap.discovery.golang.pclntab import Pclntab
@@ -23,7 +25,7 @@ def text_start(image: GoImage, tables: Pclntab) -> int:
     table = image.address(tables.offset)
     section = image.section(".go.module")
     places = [section.address] if section else []
-    for place in (*places, *image.pointers_to(table, _MAX_POINTERS)):
+    for place in chain(places, image.pointers_to(table, _MAX_POINTERS)):
         try:
             text, first = image.pointer(place + _TEXT), image.pointer(place + _MIN_PC)
         except ElfError:
