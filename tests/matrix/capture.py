@@ -18,6 +18,7 @@ from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.model.events import ConnectionObserved, DataCaptured, KernelEvent
 from otel_qtap.model.identity import ConnectionId, Direction
+from otel_qtap.probes.unsupported import REASONS
 from tests.support.old_kernel import offsets_for
 
 _RING_BYTES = 64 << 20
@@ -63,6 +64,14 @@ class Capture:
     def probe_what_runs(self) -> None:
         """Attach to every TLS library that some process maps now."""
         self._files.follow(wait=True)
+
+    def reasons(self, pid: int) -> set[str]:
+        """Why what a process maps is not captured, as users are told."""
+        told: set[str] = set()
+        for verdict in self._files.verdicts(pid):
+            told |= {REASONS[name] for name in verdict.unsupported}
+            told |= {refusal.reason for refusal in verdict.refusals}
+        return told
 
     def _read_on(self) -> None:
         while not self._ended.wait(0.005):

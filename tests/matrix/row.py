@@ -56,6 +56,8 @@ class Row:
     client: Program | None = None
     """None: the runtime is not tested as a client; a client of CPython stands in."""
     server: Program | None = None
+    caller: Program | None = None
+    """The client that stands in, where CPython's usual one does not do."""
     refused: str = ""
     """Why it cannot be captured; the test then proves that nothing is captured."""
     unbound: str = ""

@@ -11,6 +11,7 @@ from otel_qtap.model.identity import Role
 from tests.matrix import results
 from tests.matrix.capture import Capture, capturing
 from tests.matrix.checking import Side, compare, look_at, require_all
+from tests.matrix.protocols import Protocol
 from tests.matrix.results import Result
 from tests.matrix.row import CONNECTIONS, ROUNDS, Place, Row
 from tests.matrix.rows import ROWS, reference
@@ -40,11 +41,12 @@ def found() -> Iterator[dict[str, Result]]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_row(row: Row, capture: Capture, found: dict[str, Result], pki: Pki, tmp_path: Path) -> None:
-    near, far = run(row, capture, Place(pki, tmp_path, 0, CONNECTIONS, ROUNDS))
+    near, far, reasons = run(row, capture, Place(pki, tmp_path, 0, CONNECTIONS, ROUNDS))
 
     for side, program in ((near, row.client), (far, row.server)):
         if row.refused and program:
             assert not side.bindings, "what is refused is captured"
+            assert row.refused in reasons
             continue
         require_all(side, CONNECTIONS, ROUNDS)
         assert side.bindings["wrong"] == 0
@@ -57,24 +59,45 @@ def test_row(row: Row, capture: Capture, found: dict[str, Result], pki: Pki, tmp
     found[row.name] = result(row, near, far)
 
 
-def run(row: Row, capture: Capture, place: Place) -> tuple[Side, Side]:
-    """Run a row's programs: what was captured of the client, and of the server."""
+@pytest.fixture(scope="module")
+def old_capture() -> Iterator[Capture]:
+    """As on a kernel before 6.3, which tells sends and receives by syscalls, and before 6.6."""
+    with capturing(cache_root() / "plans", "perf") as running:
+        yield running
+
+
+@pytest.mark.parametrize("runtime", ["asyncio", "Node.js 20"])
+def test_row_on_an_older_kernel(runtime: str, old_capture: Capture, pki: Pki, tmp_path: Path) -> None:
+    row = next(row for row in ROWS if row.runtime == runtime and row.protocol is Protocol.RAW)
+    near, far, _ = run(row, old_capture, Place(pki, tmp_path, 0, CONNECTIONS, ROUNDS))
+
+    for side in near, far:
+        require_all(side, CONNECTIONS, ROUNDS)
+        assert set(side.bindings) == {"right"}
+    compare(near, far, row.protocol)
+
+
+def run(row: Row, capture: Capture, place: Place) -> tuple[Side, Side, set[str]]:
+    """Run a row's programs: what was captured of the client and of the server, and why of others nothing."""
+    reasons: set[str] = set()
     place = new_place(place)
     with serving(row.server or reference(row.protocol, "server"), place) as server:
         place = place._replace(port=server.port)
-        calling = row.client or reference(row.protocol, "client")
+        calling = row.client or row.caller or reference(row.protocol, "client")
         if calling.one_process_each:
             capture.probe_what_runs()
             pids = talk_one_by_one(calling, place)
         else:
             with client(calling, place) as process:
                 capture.probe_what_runs()
+                reasons = capture.reasons(process.pid)
                 talk(process, place)
             pids = frozenset({process.pid})
     pieces = capture.take({*pids, *server.pids})
     return (
         look_at([piece for piece in pieces if piece.event.connection.tgid in pids], row.protocol),
         look_at([piece for piece in pieces if piece.event.connection.tgid in server.pids], row.protocol),
+        reasons,
     )
 
 

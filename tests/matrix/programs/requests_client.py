@@ -31,7 +31,10 @@ def talk(token: int) -> None:
         session.mount("https://", OneVersion(VERSIONS[token % 2]))
         for sequence in range(ROUNDS):
             asked = request(0, 0, token, sequence)
-            response = session.post(f"https://localhost:{PORT}/", data=asked.encode(), timeout=30)
+            if sys.argv[5:] == ["empty"]:  # for servers that cannot make up a body
+                asked = asked._replace(answer=0)
+            target = f"https://localhost:{PORT}/?token={token}&sequence={sequence}"
+            response = session.post(target, data=asked.encode(), timeout=30)
             (got,) = read_messages(response.content)
             assert (got.token, got.sequence, got.size) == (token, sequence, asked.answer)
 

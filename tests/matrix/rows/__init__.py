@@ -3,7 +3,7 @@
 
 from tests.matrix.protocols import Protocol
 from tests.matrix.row import Program, Row
-from tests.matrix.rows import boringssl, c_libraries, golang, openssl_shared, openssl_static
+from tests.matrix.rows import boringssl, c_libraries, golang, openssl_shared, openssl_static, unsupported
 
 ROWS: tuple[Row, ...] = (
     *openssl_shared.ROWS,
@@ -11,6 +11,7 @@ ROWS: tuple[Row, ...] = (
     *boringssl.ROWS,
     *golang.ROWS,
     *c_libraries.ROWS,
+    *unsupported.ROWS,
 )
 
 

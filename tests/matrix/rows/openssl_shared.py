@@ -47,6 +47,30 @@ def _curl(place: Place, token: int) -> Sequence[str]:
     return arguments
 
 
+_NGINX = """
+user root; daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/log;
+events {{ worker_connections 512; }}
+http {{
+    access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};
+    fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key};
+        location / {{ return 200 "m $server_port $remote_port $arg_token $arg_sequence 0 0\\n"; }}
+    }}
+}}
+"""
+
+
+def _nginx(place: Place) -> Sequence[str]:
+    configuration = place.scratch / "nginx.conf"
+    pair, directory = place.pki.server, place.scratch
+    configuration.write_text(
+        _NGINX.format(directory=directory, port=place.port, certificate=pair.certificate, key=pair.key)
+    )
+    return ["-c", str(configuration), "-p", str(directory), "-e", str(directory / "log")]
+
+
 HTTP_SERVER = Program(command=partial(python, "http_server.py"))
 REQUESTS = Program(command=partial(python, "requests_client.py"))
 
@@ -97,6 +121,13 @@ ROWS = (
         library=SYSTEM,
         protocol=Protocol.HTTP1,
         client=Program(command=lambda: [installed("curl")], one_process_each=_curl),
+    ),
+    Row(
+        runtime="nginx",
+        library=SYSTEM,
+        protocol=Protocol.HTTP1,
+        server=Program(command=lambda: [installed("nginx")], options=_nginx, announces=False, processes=2),
+        caller=Program(command=partial(python, "requests_client.py"), arguments=("empty",)),
     ),
 )
 
