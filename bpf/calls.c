@@ -136,6 +136,8 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 			qtap_leave_failed(thread, &call, cookie, result);
 		return 0;
 	}
+	if (shape == QTAP_SHAPE_GNUTLS_SEND && !call.buffer)
+		call.buffer = qtap_unsent_buffer(call.handle);
 	size = result;
 	if ((count == QTAP_COUNT_ARG4 || count == QTAP_COUNT_ARG5) &&
 	    bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer)) {
@@ -179,8 +181,6 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		qtap_count_from_handshake(state, call.handle, cookie);
 	run = &thread->run;
 	run->buffer = call.buffer;
-	if (shape == QTAP_SHAPE_GNUTLS_SEND && !call.buffer)
-		run->buffer = qtap_unsent_buffer(call.handle);
 	run->size = size;
 	run->started_ns = call.started_ns;
 	run->ended_ns = bpf_ktime_get_boot_ns();

@@ -23,7 +23,7 @@
 
 #define QTAP_REPORT_AGAIN_NS 100000000
 #define QTAP_CHUNK_BYTES 65536
-#define QTAP_MAX_PIECES 64 // as many pieces of one gathering write are copied, and as many chunks of them
+#define QTAP_MAX_PIECES 32 // as many pieces of one gathering write are copied, or 64 KiB parts of them
 #define QTAP_MAX_CALL_BYTES (1ULL << 32) // no library moves more in one call
 #define QTAP_WAKE_BYTES (4 << 20) // a power of two
 #define QTAP_VERDICT_NS 50000000 // how long a thread takes the verdict on its process for granted

@@ -38,10 +38,12 @@ QTAP_INLINE int qtap_is_answered(struct qtap_state *state, struct qtap_hello *he
 QTAP_INLINE void qtap_count_from_handshake(struct qtap_state *state, u64 handle, u64 cookie)
 {
 	u64 socket = state->socket;
-	struct qtap_hello *hello = hellos.lookup(&socket);
+	struct qtap_hello *hello;
 
-	if (state->position[QTAP_EGRESS] || state->position[QTAP_INGRESS] || !hello || hello->claimed ||
-	    hello->role != state->connection.role || hello->local_port != state->connection.local_port ||
+	if (state->position[QTAP_EGRESS] || state->position[QTAP_INGRESS])
+		return;
+	hello = hellos.lookup(&socket);
+	if (!hello || hello->claimed || hello->role != state->connection.role || hello->local_port != state->connection.local_port ||
 	    hello->remote_port != state->connection.remote_port ||
 	    !qtap_probed_before(QTAP_COOKIE_FILE(cookie), hello->seen_ns) ||
 	    !qtap_probed_before(QTAP_EVERY_FILE, hello->seen_ns) || !qtap_is_answered(state, hello, handle, cookie))

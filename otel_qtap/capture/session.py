@@ -21,6 +21,8 @@ _PACKAGED = Path(__file__).resolve().parents[1] / "bpf"
 _SECONDS = 180.0
 """Longest wait for the loader, which takes half a second. On an emulated machine it was more than 60 s."""
 _DIAGNOSTIC_BYTES = 2000
+_MOST_CHUNKS = 1024
+"""Of 64 KiB in one call, whatever room there is: the verifier walks through all of them."""
 _CHECKOUT = Path(__file__).resolve().parents[2] / "bpf"
 
 
@@ -106,7 +108,7 @@ class Loading:
             self._output.close()
             raise
         flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
-        flags.append(f"-DQTAP_MAX_CALL_CHUNKS={max(data_ring_bytes // 65536, 1)}")
+        flags.append(f"-DQTAP_MAX_CALL_CHUNKS={min(max(data_ring_bytes // 65536, 1), _MOST_CHUNKS)}")
         request = {"source": str(source or directory / "qtap.c"), "flags": flags, "attach": attach}
         with contextlib.suppress(OSError):  # it ended already: result() tells how
             self._socket.send(json.dumps(request).encode())
