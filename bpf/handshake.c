@@ -159,8 +159,12 @@ QTAP_INLINE u32 qtap_handshake_message(struct qtap_transfer *transfer)
 	return kind;
 }
 
-QTAP_INLINE void *qtap_reserve_handshake_512(void) { return control_ring.ringbuf_reserve(QTAP_RESERVATION(512)); }
-QTAP_INLINE void *qtap_reserve_handshake_4096(void) { return control_ring.ringbuf_reserve(QTAP_RESERVATION(4096)); }
+// A ServerHello by itself; a padded ClientHello (RFC 7685) and less; one with post-quantum keys, a flight of one
+// certificate; longer chains.
+QTAP_INLINE void *qtap_reserve_handshake_128(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(128)); }
+QTAP_INLINE void *qtap_reserve_handshake_640(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(640)); }
+QTAP_INLINE void *qtap_reserve_handshake_2048(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(2048)); }
+QTAP_INLINE void *qtap_reserve_handshake_4096(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(4096)); }
 
 #define QTAP_SUBMIT_HANDSHAKE(CLASS)                                                                   \
 	({                                                                                             \
@@ -207,9 +211,16 @@ QTAP_INLINE void qtap_submit_handshake(struct qtap_transfer *transfer, struct qt
 		bpf_probe_read_kernel(facts.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
 		bpf_probe_read_kernel(facts.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
 	}
-	kept = transfer->size <= 512 ? QTAP_SUBMIT_HANDSHAKE(512) : QTAP_SUBMIT_HANDSHAKE(4096);
+	if (transfer->size <= 128)
+		kept = QTAP_SUBMIT_HANDSHAKE(128);
+	else if (transfer->size <= 640)
+		kept = QTAP_SUBMIT_HANDSHAKE(640);
+	else if (transfer->size <= 2048)
+		kept = QTAP_SUBMIT_HANDSHAKE(2048);
+	else
+		kept = QTAP_SUBMIT_HANDSHAKE(4096);
 	if (!kept)
-		qtap_count_loss(QTAP_LOST_CONTROL, 0);
+		qtap_count_loss(QTAP_LOST_HANDSHAKE, 0);
 }
 
 // Whether a process passes a ClientHello on: what came by one connection goes out by another. Both ends of one

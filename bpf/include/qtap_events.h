@@ -131,7 +131,8 @@ enum qtap_loss {
 	QTAP_LOST_CONTROL = 3,        // control ring full: events without bytes
 	QTAP_LOST_PROCESS = 4,        // process ring full: events without bytes
 	QTAP_LOST_NO_SOCKET = 5,      // of a connection that the program has closed: it went to nobody
-	QTAP_LOSSES = 6,
+	QTAP_LOST_HANDSHAKE = 6,      // handshake ring full: records without bytes
+	QTAP_LOSSES = 7,
 };
 
 // Cookie of a probe site: what the probed function is. Mirrors otel_qtap/probes/spec.py.

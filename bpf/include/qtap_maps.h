@@ -11,6 +11,10 @@ BPF_RINGBUF_OUTPUT(data_ring, QTAP_DATA_RING_PAGES);
 // Read by the pipeline.
 BPF_RINGBUF_OUTPUT(control_ring, QTAP_CONTROL_RING_PAGES);
 
+// Handshake records in clear, of all processes: apart, so that a flood of connections never loses a close either.
+// Read by the pipeline, before the others: what it holds of a connection comes before what they do.
+BPF_RINGBUF_OUTPUT(handshake_ring, QTAP_HANDSHAKE_RING_PAGES);
+
 // Processes and files that discovery should look at. Read by the supervisor, which is woken at once.
 BPF_RINGBUF_OUTPUT(process_ring, QTAP_PROCESS_RING_PAGES);
 

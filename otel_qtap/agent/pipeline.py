@@ -58,25 +58,31 @@ _Closer = ConnectionClosed | DirectionClosed | ProcessExited
 
 
 class Intake:
-    """The two rings as one ordered source of events.
+    """The rings as one ordered source of events.
+
+    What stands in the handshake ring comes before what the control ring says of the same connection, and
+    that before what the data ring holds of it. So of each is read what was there before the former was.
 
     A close is written to the control ring after the data before it was reserved in the data ring, so
     it is held until the data ring was read past where its producer stood when the close was read.
     """
 
-    def __init__(self, data: RingBuffer, control: RingBuffer) -> None:
+    def __init__(self, data: RingBuffer, control: RingBuffer, handshakes: RingBuffer | None = None) -> None:
         self._data = data
         self._control = control
+        self._handshakes = handshakes
         self._decoder = Decoder()
         self._closers: deque[tuple[int, _Closer]] = deque()
 
     def read(self, max_bytes: int) -> tuple[list[KernelEvent], int]:
-        """The next events, oldest first, and the bytes of both rings that they took."""
+        """The next events, oldest first, and the bytes of all rings that they took."""
         decoder = self._decoder
         events: list[KernelEvent] = []
-        # Only what was there before the control ring is read: a hello comes before what is said after it.
-        end = self._data.producer_position
-        size = self._control.drain(decoder.decode, self._control.size)
+        end, control_end = self._data.producer_position, self._control.producer_position
+        size = 0
+        if self._handshakes is not None:
+            size = self._handshakes.drain(decoder.decode, self._handshakes.size)
+        size += self._control.drain(decoder.decode, control_end - self._control.consumer_position)
         mark = self._data.producer_position
         for event in decoder.events:
             if isinstance(event, _Closer):
@@ -213,9 +219,11 @@ class Pipeline:
             self._stopping = True
 
     def _take_rings(self, message: Message, descriptors: list[int]) -> None:
-        data, control, counters, ended = descriptors[:4]
+        data, control, counters, ended, handshakes = descriptors[:5]
         self._intake = Intake(
-            RingBuffer(data, message["data_bytes"]), RingBuffer(control, message["control_bytes"])
+            RingBuffer(data, message["data_bytes"]),
+            RingBuffer(control, message["control_bytes"]),
+            RingBuffer(handshakes, message["handshake_bytes"]),
         )
         self._readiness.rings_are_here()
         self._counters = Counters(counters)
@@ -223,9 +231,8 @@ class Pipeline:
         self._endings = Endings(ended)
         # Edge-triggered: only a wake-up that the kernel side asked for ends a pause, not data as such.
         self._poller.register(data, select.EPOLLIN | select.EPOLLET)
-        os.close(control)
-        os.close(counters)
-        os.close(ended)
+        for descriptor in (control, counters, ended, handshakes):
+            os.close(descriptor)
 
     def _ended(self) -> Mapping[str, int]:
         return self._endings.read() if self._endings else {}

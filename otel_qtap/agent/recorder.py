@@ -32,6 +32,7 @@ class Recorder:
         self._writer = writer
         self._data: RingBuffer | None = None
         self._control: RingBuffer | None = None
+        self._handshakes: RingBuffer | None = None
         self._stopping = False
 
     def run(self) -> None:
@@ -52,6 +53,7 @@ class Recorder:
                 case "rings":
                     self._data = RingBuffer(descriptors[0], message["data_bytes"])
                     self._control = RingBuffer(descriptors[1], message["control_bytes"])
+                    self._handshakes = RingBuffer(descriptors[4], message["handshake_bytes"])
                     for descriptor in descriptors:
                         os.close(descriptor)
                 case "process":
@@ -61,7 +63,7 @@ class Recorder:
         self._stopping = self._stopping or not alive
 
     def _read(self) -> None:
-        if self._data is None or self._control is None:
+        if self._data is None or self._control is None or self._handshakes is None:
             return
         # What is said of handshakes stands before the data that is read with it, as it happened; a close
         # stands behind the data before it.
@@ -69,15 +71,17 @@ class Recorder:
         write = self._writer.write
 
         def write_control(memory: memoryview, at: int, size: int) -> None:
-            kind = KIND.unpack_from(memory, at)[0]
-            if kind in _CLOSERS:
+            if KIND.unpack_from(memory, at)[0] in _CLOSERS:
                 closers.append(bytes(memory[at : at + size]))
             else:
-                length = _length(memory, at, size) if kind == Kind.HANDSHAKE_BYTES else size
-                write(Stream.CONTROL, memory[at : at + length])
+                write(Stream.CONTROL, memory[at : at + size])
 
-        end = self._data.producer_position
-        self._control.drain(write_control, self._control.size)
+        end, control_end = self._data.producer_position, self._control.producer_position
+        self._handshakes.drain(
+            lambda memory, at, size: write(Stream.CONTROL, memory[at : at + _length(memory, at, size)]),
+            self._handshakes.size,
+        )
+        self._control.drain(write_control, control_end - self._control.consumer_position)
         self._data.drain(
             lambda memory, at, size: write(Stream.DATA, memory[at : at + _length(memory, at, size)]),
             end - self._data.consumer_position,

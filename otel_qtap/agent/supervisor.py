@@ -253,10 +253,13 @@ class Supervisor:
         session, watcher = self._session, self._watcher
         if session is None:
             return
-        rings = [
-            session.maps[name] for name in ("data_ring", "control_ring", "counters", "ended_connections")
-        ]
-        sizes = {"data_bytes": session.data_ring_bytes, "control_bytes": session.control_ring_bytes}
+        names = ("data_ring", "control_ring", "counters", "ended_connections", "handshake_ring")
+        rings = [session.maps[name] for name in names]
+        sizes = {
+            "data_bytes": session.data_ring_bytes,
+            "control_bytes": session.control_ring_bytes,
+            "handshake_bytes": session.handshake_ring_bytes,
+        }
         with contextlib.suppress(OSError):  # it died already: the next one is introduced again
             self._pipeline.send({"kind": "rings", **sizes}, rings)
         if watcher is not None:

@@ -26,6 +26,7 @@ EXPECTED_ATTACH_UPROBE_MULTI = 48  # BPF_TRACE_UPROBE_MULTI, include/uapi/linux/
 MAPS = (
     "data_ring",
     "control_ring",
+    "handshake_ring",
     "process_ring",
     "counters",
     "excluded_processes",

@@ -100,6 +100,7 @@ class Counters:
         "control_ring_full",
         "process_ring_full",
         NEVER_SENT,
+        "handshake_ring_full",
     )
 
     def __init__(self, map_fd: int) -> None:

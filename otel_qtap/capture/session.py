@@ -42,6 +42,7 @@ class KernelSession:
     data_ring_bytes: int
     control_ring_bytes: int
     process_ring_bytes: int
+    handshake_ring_bytes: int = 0
 
     def close(self) -> None:
         """Give the programs and maps up; attached probes keep theirs until they are detached."""
@@ -59,6 +60,7 @@ class Loading:
     """
 
     CONTROL_RING_BYTES = 256 * PAGE_BYTES
+    HANDSHAKE_RING_BYTES = 1024 * PAGE_BYTES
     PROCESS_RING_BYTES = 16 * PAGE_BYTES
 
     def __init__(
@@ -144,4 +146,5 @@ class Loading:
             data_ring_bytes=self._data_ring_bytes,
             control_ring_bytes=self.CONTROL_RING_BYTES,
             process_ring_bytes=self.PROCESS_RING_BYTES,
+            handshake_ring_bytes=self.HANDSHAKE_RING_BYTES,
         )

@@ -33,6 +33,7 @@ class Tap:
     session: KernelSession
     data: RingBuffer
     control: RingBuffer
+    handshakes: RingBuffer
     process: RingBuffer
     counters: Counters
     events: list[KernelEvent] = field(default_factory=list)
@@ -40,11 +41,11 @@ class Tap:
     _decoder: Decoder = field(default_factory=Decoder)
 
     def read(self) -> None:
-        """Take all that the rings hold: data first, then what was said about connections.
+        """Take all that the rings hold: handshakes, data, then what was said about connections.
 
         Processes of others write into them as well, so one drain may end at a record that is not whole.
         """
-        for ring in (self.data, self.control):
+        for ring in (self.handshakes, self.data, self.control):
             end = ring.producer_position
             while ring.consumer_position < end:
                 ring.drain(self._decoder.decode, ring.size)
@@ -135,6 +136,7 @@ def tapping(
         session=session,
         data=RingBuffer(maps["data_ring"], session.data_ring_bytes),
         control=RingBuffer(maps["control_ring"], session.control_ring_bytes),
+        handshakes=RingBuffer(maps["handshake_ring"], session.handshake_ring_bytes),
         process=RingBuffer(maps["process_ring"], session.process_ring_bytes),
         counters=Counters(maps["counters"]),
     )

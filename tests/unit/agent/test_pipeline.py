@@ -34,6 +34,7 @@ pytestmark = pytest.mark.bpf
 
 UID = 64123
 SIZE = 4 * 4096
+RINGS = ("data_ring", "control_ring", "counters", "ended_connections", "handshake_ring")
 
 
 @pytest.fixture
@@ -82,32 +83,38 @@ def test_a_close_waits_for_a_record_that_is_still_being_written(rings: tuple[Rin
     assert shown(reader.read(SIZE)[0]) == [b"slow", "ssl_free"]
 
 
-def test_data_is_not_read_past_what_was_there_before_the_control_ring(
+def test_what_is_known_of_a_handshake_comes_before_its_connection_s_events(
     rings: tuple[RingFile, RingFile],
 ) -> None:
-    """What a hello on the control ring tells of a connection is there before its data."""
     connection = KernelConnection(1)
     data, control = (RingBuffer(ring.file.fileno(), SIZE) for ring in rings)
-    early, late = (connection.data(Direction.EGRESS, text) for text in (b"early", b"late"))
-    rings[0].produce(early)
+    of_handshakes = RingFile(SIZE)
+    handshakes = RingBuffer(of_handshakes.file.fileno(), SIZE)
+    rings[0].produce(connection.data(Direction.EGRESS, b"early"))
 
     class Meanwhile:
-        """The control ring; while it is read, more is written."""
+        """The handshake ring; when it has been read, a connection is made, and used."""
 
         size = SIZE
 
         def drain(self, handle: RecordHandler, max_bytes: int) -> int:
-            read = control.drain(handle, max_bytes)
-            rings[1].produce(connection.handshake_bytes(Direction.INGRESS, b"hello"))
-            rings[0].produce(late)
+            read = handshakes.drain(handle, max_bytes)
+            of_handshakes.produce(connection.handshake_bytes(Direction.INGRESS, b"hello"))
+            rings[1].produce(connection.handshake())
+            rings[0].produce(connection.data(Direction.EGRESS, b"late"))
             return read
 
-    reader = Intake(data, Meanwhile())  # type: ignore[arg-type]
-    assert shown(reader.read(SIZE)[0]) == [b"early"]
-    events, _ = reader.read(SIZE)
-    kinds = [type(event).__name__ for event in events]
-    assert kinds.index("HandshakeCaptured") < kinds.index("DataCaptured")
-    assert shown(events) == [b"late"]
+    reader = Intake(data, control, Meanwhile())  # type: ignore[arg-type]
+    first, _ = reader.read(SIZE)
+    assert [type(event).__name__ for event in first] == ["ConnectionObserved", "DataCaptured"]
+    assert shown(first) == [b"early"]
+    second, _ = reader.read(SIZE)
+    assert [type(event).__name__ for event in second] == [
+        "HandshakeCaptured",
+        "HandshakeCompleted",
+        "DataCaptured",
+    ]
+    assert shown(second) == [b"late"]
 
 
 def test_records_that_make_no_sense_are_counted(rings: tuple[RingFile, RingFile]) -> None:
@@ -158,8 +165,9 @@ class Running:
                 "kind": "rings",
                 "data_bytes": session.data_ring_bytes,
                 "control_bytes": session.control_ring_bytes,
+                "handshake_bytes": session.handshake_ring_bytes,
             },
-            [session.maps[name] for name in ("data_ring", "control_ring", "counters", "ended_connections")],
+            [session.maps[name] for name in RINGS],
         )
 
     def page(self, name: str) -> dict[str, Any]:

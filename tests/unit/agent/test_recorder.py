@@ -22,6 +22,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.bpf
 
+RINGS = ("data_ring", "control_ring", "counters", "ended_connections", "handshake_ring")
 SETTINGS = load_settings({"OTEL_QTAP_PIPELINE_USER": "64123"})
 
 
@@ -50,8 +51,9 @@ class Recording:
                 "kind": "rings",
                 "data_bytes": session.data_ring_bytes,
                 "control_bytes": session.control_ring_bytes,
+                "handshake_bytes": session.handshake_ring_bytes,
             },
-            [session.maps[name] for name in ("data_ring", "control_ring", "counters")],
+            [session.maps[name] for name in RINGS],
         )
 
     def end(self) -> int:
@@ -79,15 +81,15 @@ def test_what_came_is_in_the_file_when_it_stops(kernel_session: KernelSession, t
 def test_handshakes_stand_before_the_data_of_their_connection_and_closes_behind(tmp_path: Path) -> None:
     path, size = tmp_path / "recording", 4 * 4096
     connection = KernelConnection(1)
-    data, control = RingFile(size), RingFile(size)
+    data, control, handshakes = RingFile(size), RingFile(size), RingFile(size)
     writer = RecordingWriter(path, {"unix_offset_ns": 1})
     ours, theirs = (Channel(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     ours.send(
-        {"kind": "rings", "data_bytes": size, "control_bytes": size},
-        [os.dup(ring.file.fileno()) for ring in (data, control)],
+        {"kind": "rings", "data_bytes": size, "control_bytes": size, "handshake_bytes": size},
+        [os.dup(ring.file.fileno()) for ring in (data, control, control, control, handshakes)],
     )
     ours.send({"kind": "stop"})
-    control.produce(connection.handshake_bytes(Direction.INGRESS, b"hello") + b"stale")
+    handshakes.produce(connection.handshake_bytes(Direction.INGRESS, b"hello") + b"stale")
     control.produce(connection.handshake())
     data.produce(connection.data(Direction.EGRESS, b"data") + b"stale")
     control.produce(connection.closed())

@@ -71,8 +71,8 @@ def test_a_pipeline_that_died_is_followed_by_one_that_holds_nothing_of_the_super
 
     held = [os.readlink(path) for path in Path(f"/proc/{second}/fd").iterdir()]  # noqa: PTH115
     assert [name for name in held if "bpf-prog" in name or "link" in name or "perf_event" in name] == []
-    # Both halves of two rings, two arrays of counters, and the data ring to be woken by.
-    assert len([name for name in held if "bpf-map" in name]) == 7
+    # Both halves of three rings, two arrays of counters, and the data ring to be woken by.
+    assert len([name for name in held if "bpf-map" in name]) == 9
     agent.stop()
 
 
