@@ -43,6 +43,7 @@ class Http1Conversation:
         "_switching",
         "_unanswerable",
         "_uncertain",
+        "_unexplained",
         "context",
         "switched",
     )
@@ -63,7 +64,9 @@ class Http1Conversation:
         # A response head may have been lost, so that counting no longer tells who is answered.
         self._uncertain = False
         self._pipelined = False
-        # Nothing speaks against the offsets of requests.
+        # A response came that answers nothing. If no loss is told of before the next request, then one was
+        # neither seen nor counted, and offsets cannot be relied on.
+        self._unexplained = False
         self._counted = True
         # The request behind which another protocol may follow.
         self._switching: Message | None = None
@@ -79,7 +82,10 @@ class Http1Conversation:
             reader = self._requests if event.direction == self._request_direction else self._responses
             reader.receive(event)
         elif isinstance(event, GapDetected):
-            reader = self._requests if event.direction == self._request_direction else self._responses
+            reader = self._responses
+            if event.direction == self._request_direction:
+                reader = self._requests
+                self._unexplained = False
             reader.gap(event)
         elif isinstance(event, DirectionEnded):
             self._closed = True
@@ -126,6 +132,8 @@ class Http1Conversation:
             self._request_end(message)
 
     def _request_head(self, request: Message) -> Framing:
+        if self._unexplained:
+            self._counted = False
         if len(self._pending) >= MAX_PENDING:
             self._unanswerable += 1
             self._emit(self._pending.popleft(), None)
@@ -161,10 +169,9 @@ class Http1Conversation:
             return None
         if not pending:
             requests = self._requests
-            # An answer to nothing: a request was neither seen nor counted, so offsets cannot be relied on.
-            # But some servers do say without being asked that they waited for long enough.
+            # An answer to nothing, unless the server says without being asked that it waited for long enough.
             if not requests.lost and not requests.midstream and response.status != 408:
-                self._counted = False
+                self._unexplained = True
             return None
         if len(pending) > 1:
             if not self._uncertain:

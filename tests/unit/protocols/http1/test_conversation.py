@@ -696,3 +696,18 @@ def test_what_makes_no_sense_shows_that_bytes_went_by_uncounted():
     steps = [client(put), server(OK), client(GET), server(OK), client(GET), server(OK), End()]
     exchanges = play(steps)
     assert [exchange.request_offset for exchange in exchanges if exchange.request] == [0, -1]
+
+
+def test_a_loss_may_be_told_of_after_the_answer_to_what_was_lost():
+    exchanges = play(
+        [
+            client(GET),
+            server(OK),
+            server(OK),
+            Lost(by_client=True, length=len(GET)),
+            client(GET),
+            server(OK),
+            End(),
+        ]
+    )
+    assert [exchange.request_offset for exchange in exchanges] == [0, -1, 2 * len(GET)]
