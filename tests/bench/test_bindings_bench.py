@@ -52,6 +52,7 @@ class Observation:
         self.tally = Tally()
         self._data = RingBuffer(maps["data_ring"], session.data_ring_bytes)
         self._control = RingBuffer(maps["control_ring"], session.control_ring_bytes)
+        self._handshakes = RingBuffer(maps["handshake_ring"], session.handshake_ring_bytes)
         self._notices = RingBuffer(maps["process_ring"], session.process_ring_bytes)
         self.counters = Counters(maps["counters"])
         self._tracepoints = Tracepoints(session)
@@ -67,7 +68,8 @@ class Observation:
     def read(self) -> None:
         """Take what the rings hold."""
         self._data.drain(self.tally.judge, 8 << 20)
-        self._control.drain(lambda *_: None, self._control.size)
+        for ring in (self._control, self._handshakes):
+            ring.drain(lambda *_: None, ring.size)
         self._notices.drain(self._take_notice, self._notices.size)
         self._watch.review()
 
