@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other libraries with a C interface, shared: the distribution's, each below one small program."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from tests.matrix.row import Place, Program, Row
-from tests.matrix.runtimes import PROGRAMS
-from tests.support.tls_ends import VERSIONS, end_binary, server_identity
+from tests.matrix.runtimes import PROGRAMS, python
+from tests.support.tls_ends import VERSIONS, end_binary, s2n_without_padding, server_identity
 
 _NAMES = {"gnutls": "GnuTLS 3.7", "nss": "NSS 3.87", "mbedtls": "Mbed TLS 2.28", "wolfssl": "wolfSSL 5.5"}
 
@@ -36,4 +36,16 @@ def _row(library: str) -> Row:
     )
 
 
-ROWS = tuple(map(_row, _NAMES))
+def _s2n() -> Mapping[str, str]:
+    return {"PYTHONPATH": str(s2n_without_padding())}
+
+
+ROWS = (
+    *map(_row, _NAMES),
+    Row(
+        runtime="CPython over awscrt",
+        library="s2n, static",
+        client=Program(command=partial(python, "s2n_client.py"), environment=_s2n),
+        server=Program(command=partial(python, "s2n_server.py"), environment=_s2n),
+    ),
+)
