@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import procfs
-from tests.support.agent import AgentProcess, running_agent
+from tests.support.agent import STOP_SECONDS, AgentProcess, running_agent
 from tests.support.figures import Figures, assert_holds
 from tests.support.kernel_objects import probed_files
 from tests.support.nginx import Nginx
 from tests.support.pki import Pki
 from tests.support.program_mix import ProgramMix, program_mix
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.bench
 
@@ -64,7 +64,7 @@ def test_three_hundred_programs(tmp_path: Path, mix: ProgramMix, figures: Figure
             ready[start] = agent.seconds_to_ready
             busy[start] = procfs.precise_cpu_seconds(agent.pid) - bare
             gone = seconds_to_detach(agent)
-            agent.process.wait(10)
+            agent.process.wait(STOP_SECONDS * PATIENCE)
     with running_agent(tmp_path / "agent", {**QUIET, "OTEL_QTAP_CAPTURE_ATTACH": "perf"}) as agent:
         by_events = agent.seconds_to_ready
         gone_by_events = agent.stop()
