@@ -2,7 +2,7 @@
 """Asks for ``PREFIX/<key>`` on many keep-alive connections of one process at once, each key once.
 
 Every other request carries a trace context made of its key. With ``--phases`` that many parts of the requests
-each wait for a line of standard input, and a line of standard output tells that they were answered.
+each wait for a line of standard input, whose end ends them all; a line of its output tells of the answers.
 """
 
 import argparse
@@ -46,8 +46,8 @@ def main() -> None:
     phases = max(options.phases, 1)
     with ThreadPoolExecutor(options.connections) as pool:
         for phase in range(phases):
-            if options.phases:
-                sys.stdin.readline()
+            if options.phases and not sys.stdin.readline():
+                break
             first, last = (options.requests * which // phases for which in (phase, phase + 1))
             part = range(first, last)
             list(pool.map(converse, range(options.connections), repeat(part)))
