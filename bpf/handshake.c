@@ -160,67 +160,55 @@ QTAP_INLINE u32 qtap_handshake_message(struct qtap_transfer *transfer)
 }
 
 // A ServerHello by itself; a padded ClientHello (RFC 7685) and less; one with post-quantum keys, a flight of one
-// certificate; longer chains.
-QTAP_INLINE void *qtap_reserve_handshake_128(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(128)); }
-QTAP_INLINE void *qtap_reserve_handshake_640(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(640)); }
-QTAP_INLINE void *qtap_reserve_handshake_2048(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(2048)); }
-QTAP_INLINE void *qtap_reserve_handshake_4096(void) { return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(4096)); }
-
-#define QTAP_SUBMIT_HANDSHAKE(CLASS)                                                                   \
-	({                                                                                             \
-		struct qtap_data_event *_event = qtap_reserve_handshake_##CLASS();                     \
-		if (_event) {                                                                          \
-			u64 _length = transfer->size;                                                  \
-			asm volatile("" : "+r"(_length));                                              \
-			if (_length > CLASS)                                                           \
-				_length = CLASS;                                                       \
-			_event->kind = QTAP_HANDSHAKE_BYTES;                                           \
-			_event->direction = transfer->direction;                                       \
-			_event->timestamp_ns = bpf_ktime_get_boot_ns();                                \
-			_event->started_ns = _event->timestamp_ns;                                     \
-			_event->position = transfer->position;                                         \
-			_event->size = transfer->size;                                                 \
-			_event->captured = _length;                                                    \
-			_event->connection = *connection;                                              \
-			if (bpf_probe_read_user(_event->data, _length, (void *)transfer->buffer))      \
-				_event->captured = 0;                                                  \
-			bpf_ringbuf_submit(_event, BPF_RB_NO_WAKEUP);                                  \
-		}                                                                                      \
-		_event != NULL;                                                                        \
-	})
+// certificate; longer chains. See qtap_reserve.
+QTAP_INLINE struct qtap_data_event *qtap_reserve_handshake(u64 size, u64 *room)
+{
+	*room = 4096;
+	if (size <= 128)
+		*room = 128;
+	else if (size <= 640)
+		*room = 640;
+	else if (size <= 2048)
+		*room = 2048;
+	return handshake_ring.ringbuf_reserve(QTAP_RESERVATION(*room));
+}
 
 QTAP_INLINE void qtap_submit_handshake(struct qtap_transfer *transfer, struct qtap_hello *hello, u32 tgid)
 {
-	struct qtap_connection facts = {}, *connection = &facts;
-	u64 socket = transfer->socket;
-	int kept;
+	struct qtap_data_event *event;
+	struct qtap_connection *facts;
+	u64 socket = transfer->socket, room;
 
-	facts.process_start_ns = qtap_process_start_ns();
-	facts.tgid = tgid;
-	facts.user_id = bpf_get_current_uid_gid();
-	facts.role = hello->role;
-	__builtin_memcpy(facts.client_random, hello->client_random, QTAP_RANDOM_BYTES);
-	bpf_get_current_comm(facts.command, sizeof(facts.command));
-	facts.family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
-	facts.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
-	facts.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
-	if (facts.family == AF_INET) {
-		bpf_probe_read_kernel(facts.local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
-		bpf_probe_read_kernel(facts.remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
-	} else {
-		bpf_probe_read_kernel(facts.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
-		bpf_probe_read_kernel(facts.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
-	}
-	if (transfer->size <= 128)
-		kept = QTAP_SUBMIT_HANDSHAKE(128);
-	else if (transfer->size <= 640)
-		kept = QTAP_SUBMIT_HANDSHAKE(640);
-	else if (transfer->size <= 2048)
-		kept = QTAP_SUBMIT_HANDSHAKE(2048);
-	else
-		kept = QTAP_SUBMIT_HANDSHAKE(4096);
-	if (!kept)
+	event = qtap_reserve_handshake(transfer->size, &room);
+	if (!event) {
 		qtap_count_loss(QTAP_LOST_HANDSHAKE, 0);
+		return;
+	}
+	facts = &event->connection;
+	__builtin_memset(facts, 0, sizeof(*facts));
+	facts->process_start_ns = qtap_process_start_ns();
+	facts->tgid = tgid;
+	facts->user_id = bpf_get_current_uid_gid();
+	facts->role = hello->role;
+	__builtin_memcpy(facts->client_random, hello->client_random, QTAP_RANDOM_BYTES);
+	bpf_get_current_comm(facts->command, sizeof(facts->command));
+	facts->family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
+	facts->local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
+	facts->remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
+	if (facts->family == AF_INET) {
+		bpf_probe_read_kernel(facts->local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
+		bpf_probe_read_kernel(facts->remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
+	} else {
+		bpf_probe_read_kernel(facts->local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
+		bpf_probe_read_kernel(facts->remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
+	}
+	event->kind = QTAP_HANDSHAKE_BYTES;
+	event->direction = transfer->direction;
+	event->timestamp_ns = bpf_ktime_get_boot_ns();
+	event->started_ns = event->timestamp_ns;
+	event->position = transfer->position;
+	qtap_fill(event, transfer->buffer, transfer->size, room);
+	handshake_ring.ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
 // Whether a process passes a ClientHello on: what came by one connection goes out by another. Both ends of one
@@ -368,11 +356,16 @@ QTAP_INLINE int qtap_is_young(u64 socket)
 #define QTAP_SYS_RECVMSG 47
 #define QTAP_MSG_IOV 16 // struct user_msghdr, include/linux/socket.h
 
-// The buffer of a system call about a socket: `argument` is its second argument. Of several pieces the first.
+// The buffer and the direction of a system call about a socket: `argument` is its second argument. Of several pieces
+// the first.
 QTAP_INLINE int qtap_find_buffer(struct qtap_transfer *transfer, u64 number, u64 argument, u64 size)
 {
 	u64 piece[2] = {};
 
+	transfer->direction = number == QTAP_SYS_READ || number == QTAP_SYS_READV || number == QTAP_SYS_RECVFROM ||
+					      number == QTAP_SYS_RECVMSG
+				      ? QTAP_INGRESS
+				      : QTAP_EGRESS;
 	if (number == QTAP_SYS_SENDMSG || number == QTAP_SYS_RECVMSG) {
 		if (bpf_probe_read_user(&argument, sizeof(argument), (void *)(argument + QTAP_MSG_IOV)))
 			return 0;

@@ -66,8 +66,10 @@ struct qtap_raw_arguments {
 	u64 arguments[3];
 };
 
-// At the end of a send or receive, when the process's buffer holds what was carried.
-QTAP_INLINE int qtap_socket_io(struct qtap_raw_arguments *ctx, u32 direction)
+// Raw tracepoints sock_send_length and sock_recv_length (include/trace/events/sock.h): the socket comes first, then
+// the number of bytes, or an error. They come at the end, when the process's buffer holds what was carried; which of
+// them this is, the system call tells.
+int qtap_socket_io(struct qtap_raw_arguments *ctx)
 {
 	struct qtap_transfer transfer = {};
 	u64 socket = ctx->arguments[0], registers;
@@ -79,11 +81,10 @@ QTAP_INLINE int qtap_socket_io(struct qtap_raw_arguments *ctx, u32 direction)
 	if (size <= 0)
 		return 0;
 	is_young = qtap_is_young(socket);
-	is_watched = direction == QTAP_EGRESS && qtap_is_watched(tgid);
+	is_watched = qtap_is_watched(tgid);
 	if ((!is_young && !is_watched) || !qtap_tcp_socket(socket, &family))
 		return 0;
 	registers = bpf_task_pt_regs(bpf_get_current_task_btf());
-	transfer.direction = direction;
 	transfer.socket = socket;
 	transfer.io = socket;
 	if (!qtap_find_buffer(&transfer, qtap_read(u64, registers + __builtin_offsetof(struct pt_regs, orig_ax)),
@@ -91,15 +92,10 @@ QTAP_INLINE int qtap_socket_io(struct qtap_raw_arguments *ctx, u32 direction)
 		return 0;
 	if (is_young)
 		qtap_look_at_transfer(&transfer);
-	if (is_watched)
+	if (is_watched && transfer.direction == QTAP_EGRESS)
 		qtap_bind_by_ciphertext(&transfer, tgid);
 	return 0;
 }
-
-// Raw tracepoints sock_send_length and sock_recv_length (include/trace/events/sock.h): the socket comes first, then
-// the number of bytes, or an error.
-int qtap_socket_send(struct qtap_raw_arguments *ctx) { return qtap_socket_io(ctx, QTAP_EGRESS); }
-int qtap_socket_receive(struct qtap_raw_arguments *ctx) { return qtap_socket_io(ctx, QTAP_INGRESS); }
 
 // Raw tracepoint inet_sock_set_state: when a program closes a socket, both directions are shut before the state
 // changes (__tcp_close). That may be so long before the socket is gone.
@@ -144,7 +140,6 @@ int qtap_sys_enter_send(struct qtap_sys_enter *ctx)
 	is_young = qtap_is_young(transfer.socket);
 	if (!is_young && !is_watched)
 		return 0;
-	transfer.direction = QTAP_EGRESS;
 	transfer.io = io;
 	if (!qtap_find_buffer(&transfer, ctx->number, ctx->arguments[1],
 			     ctx->number == QTAP_SYS_SENDTO || ctx->number == QTAP_SYS_WRITE ? ctx->arguments[2] : ~0ULL))

@@ -2,47 +2,66 @@
 // Copies plaintext into the data ring: exact size classes, and never more than the call returned.
 #pragma once
 
-// BCC wants map methods outside macros, and the kernel wants reservations of constant size.
 #define QTAP_RESERVATION(CLASS) (sizeof(struct qtap_data_event) + CLASS)
-QTAP_INLINE void *qtap_reserve_256(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(256)); }
-QTAP_INLINE void *qtap_reserve_1024(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(1024)); }
-QTAP_INLINE void *qtap_reserve_2048(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(2048)); }
-QTAP_INLINE void *qtap_reserve_4096(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(4096)); }
-QTAP_INLINE void *qtap_reserve_16384(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(16384)); }
-QTAP_INLINE void *qtap_reserve_65536(void) { return data_ring.ringbuf_reserve(QTAP_RESERVATION(65536)); }
+
+// A record with room for `size` bytes, or for the largest class if that is less. `room` is what it has: on each way
+// through here the verifier knows it, as it knows the size of what was reserved, which has to be constant.
+QTAP_INLINE struct qtap_data_event *qtap_reserve(u64 size, u64 *room)
+{
+	*room = 65536;
+	if (size <= 256)
+		*room = 256;
+	else if (size <= 1024)
+		*room = 1024;
+	else if (size <= 2048)
+		*room = 2048;
+	else if (size <= 4096)
+		*room = 4096;
+	else if (size <= 16384)
+		*room = 16384;
+	return data_ring.ringbuf_reserve(QTAP_RESERVATION(*room));
+}
 
 QTAP_INLINE u64 qtap_wake_flag(u64 position, u64 size)
 {
 	return (position ^ (position + size)) >= QTAP_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-// Intended: event = reserve(header + length); copy length bytes. Hence the size classes; and the copy's
-// length must be bounded where the verifier sees it, hence the asm barrier, which stops the compiler from
-// dropping a check that it has proved already. A buffer that cannot be read leaves `captured` 0, which the
-// reader counts. The reader comes by itself every few dozen milliseconds: a wake-up costs the target 13 us, so
-// only a flood wakes it, once per QTAP_WAKE_BYTES of a stream. Yields whether there was room.
-#define QTAP_SUBMIT(CLASS, SIZE)                                                               \
-	({                                                                                     \
-		struct qtap_data_event *_event = qtap_reserve_##CLASS();                       \
-		if (_event) {                                                                  \
-			u64 _length = SIZE;                                                    \
-			asm volatile("" : "+r"(_length));                                      \
-			if (_length > CLASS)                                                   \
-				_length = CLASS;                                               \
-			_event->kind = QTAP_DATA;                                              \
-			_event->direction = run->direction;                                    \
-			_event->timestamp_ns = run->ended_ns;                                  \
-			_event->started_ns = run->started_ns;                                  \
-			_event->position = run->position;                                      \
-			_event->size = SIZE;                                                   \
-			_event->captured = _length;                                            \
-			_event->connection = state->connection;                                \
-			if (bpf_probe_read_user(_event->data, _length, (void *)run->buffer))   \
-				_event->captured = 0;                                          \
-			bpf_ringbuf_submit(_event, qtap_wake_flag(run->position, SIZE));       \
-		}                                                                              \
-		_event != NULL;                                                                \
-	})
+// Puts `size` bytes of a process into a reserved record, or as much as there is room for. The length must be bounded
+// where the verifier sees it, hence the asm barrier, which stops the compiler from dropping a check that it has proved
+// already. A buffer that cannot be read leaves `captured` 0, which the reader counts.
+QTAP_INLINE void qtap_fill(struct qtap_data_event *event, u64 buffer, u64 size, u64 room)
+{
+	u64 length = size;
+
+	asm volatile("" : "+r"(length));
+	if (length > room)
+		length = room;
+	event->size = size;
+	event->captured = length;
+	if (bpf_probe_read_user(event->data, length, (void *)buffer))
+		event->captured = 0;
+}
+
+// Submits the next `size` bytes of a call; yields whether there was room. The reader comes by itself every few dozen
+// milliseconds: a wake-up costs the target 13 us, so only a flood wakes it, once per QTAP_WAKE_BYTES of a stream.
+QTAP_INLINE int qtap_submit_run(struct qtap_state *state, struct qtap_run *run, u64 size)
+{
+	u64 room;
+	struct qtap_data_event *event = qtap_reserve(size, &room);
+
+	if (!event)
+		return 0;
+	event->kind = QTAP_DATA;
+	event->direction = run->direction;
+	event->timestamp_ns = run->ended_ns;
+	event->started_ns = run->started_ns;
+	event->position = run->position;
+	event->connection = state->connection;
+	qtap_fill(event, run->buffer, size, room);
+	data_ring.ringbuf_submit(event, qtap_wake_flag(run->position, size));
+	return 1;
+}
 
 // Submit what one TLS call carried, if anything. When there is no room, the rest of the call is lost: it is counted,
 // and the position of what follows tells the reader exactly what is missing.
@@ -55,7 +74,7 @@ QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run)
 	for (i = 0; i < QTAP_MAX_CALL_CHUNKS; i++) {
 		if (left < QTAP_CHUNK_BYTES)
 			break;
-		kept = QTAP_SUBMIT(65536, 65536);
+		kept = qtap_submit_run(state, run, QTAP_CHUNK_BYTES);
 		if (!kept)
 			break;
 		run->buffer += QTAP_CHUNK_BYTES;
@@ -68,21 +87,7 @@ QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run)
 		qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, left);
 		return;
 	}
-	if (kept) {
-		if (left <= 256)
-			kept = QTAP_SUBMIT(256, left);
-		else if (left <= 1024)
-			kept = QTAP_SUBMIT(1024, left);
-		else if (left <= 2048)
-			kept = QTAP_SUBMIT(2048, left);
-		else if (left <= 4096)
-			kept = QTAP_SUBMIT(4096, left);
-		else if (left <= 16384)
-			kept = QTAP_SUBMIT(16384, left);
-		else
-			kept = QTAP_SUBMIT(65536, left);
-	}
-	if (!kept)
+	if (!kept || !qtap_submit_run(state, run, left))
 		qtap_count_loss(QTAP_LOST_RING_FULL, left);
 }
 
@@ -92,7 +97,6 @@ QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run)
 QTAP_INLINE void qtap_submit_pieces(struct qtap_state *state, struct qtap_run *run, u64 skipped)
 {
 	u64 vector = run->buffer, piece[2] = {}, length;
-	int kept;
 	u32 i;
 
 	for (i = 0; i < QTAP_MAX_PIECES; i++) {
@@ -109,12 +113,7 @@ QTAP_INLINE void qtap_submit_pieces(struct qtap_state *state, struct qtap_run *r
 		if (piece[1] >= run->size)
 			return;
 		length = piece[1] < QTAP_CHUNK_BYTES ? piece[1] : QTAP_CHUNK_BYTES;
-		kept = 1;
-		if (length > 4096)
-			kept = QTAP_SUBMIT(65536, length);
-		else if (length)
-			kept = QTAP_SUBMIT(4096, length);
-		if (!kept)
+		if (length && !qtap_submit_run(state, run, length))
 			qtap_count_loss(QTAP_LOST_RING_FULL, length);
 		run->position += length;
 		run->size -= length;

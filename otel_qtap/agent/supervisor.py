@@ -48,6 +48,7 @@ from otel_qtap.agent.stray_output import StrayOutput
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.attach import Tracepoints, find_tracefs, tracing_directory
+from otel_qtap.capture.bytecode_cache import BytecodeCache
 from otel_qtap.capture.records import Kind, ProcessNotice, process_notice
 from otel_qtap.capture.ring import RingBuffer
 from otel_qtap.capture.session import KernelSession, Loading
@@ -177,6 +178,7 @@ class Supervisor:
             attach=attach_mode(self._settings.capture.attach, kernel_release()),
             data_ring_bytes=self._settings.capture.effective_ring_bytes(),
             confine=lambda: limit_to(used_by_loader(wanted, held), for_program=True),
+            cache=BytecodeCache(plans) if (plans := self._plans_directory()) else None,
         )
         limit_to(used_by_supervisor(Stage.ATTACHING, wanted, held))
         self._pipeline.start()

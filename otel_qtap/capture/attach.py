@@ -31,8 +31,7 @@ UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe/type")
 RAW_TRACEPOINTS: dict[str, tuple[str, ...]] = {
     "qtap_process_exit": ("sched_process_exit",),
     "qtap_process_exec": ("sched_process_exec",),
-    "qtap_socket_send": ("sock_send_length",),
-    "qtap_socket_receive": ("sock_recv_length",),
+    "qtap_socket_io": ("sock_send_length", "sock_recv_length"),
     "qtap_socket_state": ("inet_sock_set_state",),
     "qtap_socket_destroy": ("tcp_destroy_sock",),
 }

@@ -9,12 +9,17 @@ library and bcc only, and imports nothing of this package:
 The socket carries one JSON request and one JSON answer:
     request  {"source", "flags": [...], "attach": "multi" | "perf"}
     answer   {"programs": [...], "maps": [...]} with their descriptors, in that order, or {"error": text}
+
+Last comes the descriptor of a file with the compiled programs, by which they can be loaded again:
+    {"programs": {name: [type, attach type, code in hex]}, "maps": {name: descriptor in the code}}
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
+import os
 import re
 import socket
 import sys
@@ -47,7 +52,10 @@ MAPS = (
     "watched",
     "speaking_processes",
     "ended_connections",
+    "flights",
+    "ciphertexts",
 )
+"""All of them: what is compiled can be loaded again only where each map has a name."""
 
 
 def flatten(path: Path, seen: set[Path] | None = None) -> str:
@@ -67,8 +75,9 @@ def flatten(path: Path, seen: set[Path] | None = None) -> str:
     return "\n".join(lines)
 
 
-def load(request: dict[str, Any]) -> tuple[object, dict[str, int], dict[str, int]]:
-    """Compile and load everything; returns the module, {name: program fd} and {name: map fd}."""
+def load(request: dict[str, Any]) -> tuple[object, dict[str, int], dict[str, int], int]:
+    """Compile and load everything; returns the module, {name: program fd}, {name: map fd} and the fd of the
+    compiled programs."""
     from bcc import BPF, lib  # noqa: PLC0415 - where its absence can be told
 
     flags = list(request["flags"])
@@ -76,20 +85,26 @@ def load(request: dict[str, Any]) -> tuple[object, dict[str, int], dict[str, int
     if multi:
         flags.append("-DQTAP_ATTACH_MULTI=1")
     module = BPF(text=flatten(Path(request["source"]).resolve()), cflags=flags)
-    programs = {}
+    programs, compiled = {}, {}
     for index in range(lib.bpf_num_functions(module.module)):
         name = lib.bpf_function_name(module.module, index).decode()
+        attach_type = 0
         if name.startswith("qtap_sys_enter_"):
-            function = module.load_func(name, BPF.TRACEPOINT)
+            kind = BPF.TRACEPOINT
         elif name.startswith(("qtap_process_", "qtap_socket_")):
-            function = module.load_func(name, BPF.RAW_TRACEPOINT)
-        elif multi:
-            function = module.load_func(name, BPF.KPROBE, attach_type=EXPECTED_ATTACH_UPROBE_MULTI)
+            kind = BPF.RAW_TRACEPOINT
         else:
-            function = module.load_func(name, BPF.KPROBE)
-        programs[name] = function.fd
+            kind = BPF.KPROBE
+            attach_type = EXPECTED_ATTACH_UPROBE_MULTI if multi else 0
+        options = {"attach_type": attach_type} if attach_type else {}
+        programs[name] = module.load_func(name, kind, **options).fd
+        start = lib.bpf_function_start(module.module, name.encode())
+        code = ctypes.string_at(start, lib.bpf_function_size(module.module, name.encode()))
+        compiled[name] = [kind, attach_type, code.hex()]
     maps = {name: lib.bpf_table_fd(module.module, name.encode()) for name in MAPS}
-    return module, programs, maps
+    file = os.memfd_create("compiled")
+    os.write(file, json.dumps({"programs": compiled, "maps": maps}).encode())
+    return module, programs, maps, file
 
 
 def main() -> int:
@@ -99,12 +114,13 @@ def main() -> int:
         import bcc  # noqa: F401, PLC0415 - meanwhile the other side works out what to ask for
     request = json.loads(connection.recv(65536))
     try:
-        module, programs, maps = load(request)
+        module, programs, maps, file = load(request)
     except Exception as error:  # BCC raises bare Exceptions; its diagnostics are on stderr already
         connection.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
         return 1
     answer = {"programs": list(programs), "maps": list(maps)}
-    socket.send_fds(connection, [json.dumps(answer).encode()], [*programs.values(), *maps.values()])
+    descriptors = [*programs.values(), *maps.values(), file]
+    socket.send_fds(connection, [json.dumps(answer).encode()], descriptors)
     del module
     return 0
 

@@ -10,8 +10,11 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from otel_qtap.capture.syscalls import PAGE_BYTES
+from otel_qtap.capture.bytecode import BytecodeError, compiled
+from otel_qtap.capture.bytecode_cache import BytecodeCache, key_of
+from otel_qtap.capture.syscalls import PAGE_BYTES, map_definition
 from otel_qtap.errors import CaptureError
 
 logger = logging.getLogger(__name__)
@@ -51,12 +54,12 @@ class KernelSession:
 
 
 class Loading:
-    """A loader at work. Start it early, collect it when its result is needed.
+    """Programs and maps on their way into the kernel. Start it early, collect it when its result is needed.
 
     ``source`` is the unit to compile, the agent's own if none is named. ``offsets`` finds out where this
-    kernel keeps what the programs read (-D flags); it runs while the loader's interpreter starts.
-    ``confine`` runs in the loader's process before its interpreter does,
-    to take privileges away that it has no use for.
+    kernel keeps what the programs read (-D flags). ``confine`` runs in the loader's process before its
+    interpreter does, to take privileges away that it has no use for. What was compiled once is remembered in
+    ``cache``, and loaded by this process then.
     """
 
     CONTROL_RING_BYTES = 256 * PAGE_BYTES
@@ -72,11 +75,70 @@ class Loading:
         data_ring_bytes: int,
         source: Path | None = None,
         confine: Callable[[], None] | None = None,
+        cache: BytecodeCache | None = None,
     ) -> None:
         self._attach = attach
-        self._interpreter = interpreter
         self._data_ring_bytes = data_ring_bytes
-        directory = bpf_directory()
+        self._cache = cache
+        source = source or bpf_directory() / "qtap.c"
+        flags = [f"-D{name}={value}" for name, value in offsets().items()]
+        flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
+        flags.append(f"-DQTAP_MAX_CALL_CHUNKS={min(max(data_ring_bytes // 65536, 1), _MOST_CHUNKS)}")
+        request = {"source": str(source), "flags": flags, "attach": attach}
+        self._key = key_of(source, request) if cache else ""
+        self._bytecode = cache.get(self._key) if cache else None
+        self._loader = None if self._bytecode else _Loader(interpreter, request, confine)
+
+    def result(self) -> KernelSession:
+        """The session: 0.2 s for what was remembered, else a second or two. Raises CaptureError."""
+        if self._bytecode is not None:
+            try:
+                return self._session(*self._bytecode.load())
+            except OSError as error:
+                raise CaptureError(
+                    f"the BPF programs could not be loaded: {error.strerror}. "
+                    "Run `otel-qtap doctor` to see what this kernel lacks."
+                ) from error
+        assert self._loader is not None
+        programs, maps, files = self._loader.result()
+        for descriptor in files:
+            with os.fdopen(descriptor, "rb") as file:
+                if self._cache is not None:
+                    self._remember(file, maps, self._cache)
+        return self._session(programs, maps)
+
+    def _remember(self, file: BinaryIO, maps: Mapping[str, int], cache: BytecodeCache) -> None:
+        try:
+            file.seek(0)
+            entry = json.loads(file.read())
+            programs = {
+                name: (kind, attach_type, bytes.fromhex(code))
+                for name, (kind, attach_type, code) in entry["programs"].items()
+            }
+            definitions = {name: map_definition(descriptor) for name, descriptor in maps.items()}
+            cache.put(self._key, compiled(programs, entry["maps"], definitions))
+        except (OSError, BytecodeError) as error:
+            logger.debug("the BPF programs will be compiled again at the next start: %s", error)
+
+    def _session(self, programs: Mapping[str, int], maps: Mapping[str, int]) -> KernelSession:
+        return KernelSession(
+            programs=programs,
+            maps=maps,
+            attach=self._attach,
+            data_ring_bytes=self._data_ring_bytes,
+            control_ring_bytes=self.CONTROL_RING_BYTES,
+            process_ring_bytes=self.PROCESS_RING_BYTES,
+            handshake_ring_bytes=self.HANDSHAKE_RING_BYTES,
+        )
+
+
+class _Loader:
+    """The process that compiles."""
+
+    def __init__(
+        self, interpreter: str, request: Mapping[str, object], confine: Callable[[], None] | None
+    ) -> None:
+        self._interpreter = interpreter
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A file, because nobody reads along: what the verifier has to say could fill a pipe and block it.
         self._output = os.fdopen(os.memfd_create("loader"), "r+b")
@@ -87,7 +149,7 @@ class Loading:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "BCC_KERNEL_SOURCE": str(directory / "kernel")},
+                env={**os.environ, "BCC_KERNEL_SOURCE": str(bpf_directory() / "kernel")},
                 process_group=0,  # Ctrl-C is for us: we stop in order
                 preexec_fn=confine,  # safe: there is no second thread yet  # noqa: PLW1509
             )
@@ -101,22 +163,11 @@ class Loading:
             ) from error
         finally:
             theirs.close()
-        try:
-            flags = [f"-D{name}={value}" for name, value in offsets().items()]
-        except BaseException:
-            self._process.kill()
-            self._process.wait()
-            self._socket.close()
-            self._output.close()
-            raise
-        flags.append(f"-DQTAP_DATA_RING_PAGES={data_ring_bytes // PAGE_BYTES}")
-        flags.append(f"-DQTAP_MAX_CALL_CHUNKS={min(max(data_ring_bytes // 65536, 1), _MOST_CHUNKS)}")
-        request = {"source": str(source or directory / "qtap.c"), "flags": flags, "attach": attach}
         with contextlib.suppress(OSError):  # it ended already: result() tells how
             self._socket.send(json.dumps(request).encode())
 
-    def result(self) -> KernelSession:
-        """Wait for the loader (about half a second) and take its descriptors over. Raises CaptureError."""
+    def result(self) -> tuple[dict[str, int], dict[str, int], list[int]]:
+        """Take its descriptors over: programs and maps by name, and last the file of what was compiled."""
         self._socket.settimeout(_SECONDS)
         try:
             message, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 128)
@@ -138,13 +189,5 @@ class Loading:
         for line in diagnostics.splitlines():
             logger.warning("the loader said: %s", line, extra={"event_name": "otel_qtap.stray_output"})
         programs = dict(zip(answer["programs"], descriptors, strict=False))
-        maps = dict(zip(answer["maps"], descriptors[len(programs) :], strict=True))
-        return KernelSession(
-            programs=programs,
-            maps=maps,
-            attach=self._attach,
-            data_ring_bytes=self._data_ring_bytes,
-            control_ring_bytes=self.CONTROL_RING_BYTES,
-            process_ring_bytes=self.PROCESS_RING_BYTES,
-            handshake_ring_bytes=self.HANDSHAKE_RING_BYTES,
-        )
+        maps = dict(zip(answer["maps"], descriptors[len(programs) :], strict=False))
+        return programs, maps, descriptors[len(programs) + len(maps) :]

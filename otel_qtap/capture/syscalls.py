@@ -10,14 +10,17 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 PAGE_BYTES = 4096
 
 SYS_BPF = 321
 SYS_PERF_EVENT_OPEN = 298
+_MAP_CREATE = 0
 _MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
+_PROG_LOAD = 5
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 _MAP_LOOKUP_BATCH = 24
@@ -53,6 +56,49 @@ def map_update(map_fd: int, key: bytes, value: bytes) -> None:
     """Set one element of a map; raises OSError."""
     k, v = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
     _bpf(_MAP_UPDATE_ELEM, struct.pack("<IxxxxQQQ", map_fd, ctypes.addressof(k), ctypes.addressof(v), 0))
+
+
+class MapDefinition(NamedTuple):
+    """What a map is made from (the head of struct bpf_map_info)."""
+
+    kind: int
+    key_bytes: int
+    value_bytes: int
+    max_entries: int
+    flags: int
+
+
+def map_definition(map_fd: int) -> MapDefinition:
+    """What an existing map was made from; raises OSError."""
+    info = ctypes.create_string_buffer(24)
+    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", map_fd, len(info), ctypes.addressof(info)))
+    kind, _, *rest = struct.unpack("<6I", info.raw)
+    return MapDefinition(kind, *rest)
+
+
+def map_create(name: str, definition: MapDefinition) -> int:
+    """Make a map; returns its descriptor. Raises OSError."""
+    return _bpf(_MAP_CREATE, struct.pack("<5I8x16s", *definition, _object_name(name)))
+
+
+def program_load(name: str, kind: int, attach_type: int, code: bytes) -> int:
+    """Load a program of these instructions; returns its descriptor. Raises OSError."""
+    text, licence = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
+    attributes = struct.pack(
+        "<IIQQ24x16sII",
+        kind,
+        len(code) // 8,
+        ctypes.addressof(text),
+        ctypes.addressof(licence),
+        _object_name(name),
+        0,
+        attach_type,
+    )
+    return _bpf(_PROG_LOAD, attributes)
+
+
+def _object_name(name: str) -> bytes:
+    return name.encode()[:15]
 
 
 def map_lookup(map_fd: int, key: bytes, value_bytes: int) -> bytes:

@@ -20,6 +20,7 @@ from otel_qtap.capture.session import KernelSession, Loading
 from otel_qtap.discovery.libraries import LibraryLocator, LibraryPlan
 from otel_qtap.model.events import DataCaptured, KernelEvent
 from otel_qtap.model.identity import ConnectionId, Direction
+from tests.support.cache import compiled_programs
 from tests.support.old_kernel import offsets_for
 
 LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
@@ -87,6 +88,7 @@ def new_session(attach: str, definitions: Mapping[str, int] | None = None) -> Ke
         offsets=lambda: {**offsets_for(attach), **(definitions or {})},
         attach="multi" if attach == "multi" else "perf",
         data_ring_bytes=64 << 20,
+        cache=compiled_programs(attach),
     ).result()
 
 

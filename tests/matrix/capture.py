@@ -19,6 +19,7 @@ from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.model.events import ConnectionObserved, DataCaptured, KernelEvent
 from otel_qtap.model.identity import ConnectionId, Direction
 from otel_qtap.probes.unsupported import REASONS
+from tests.support.cache import compiled_programs
 from tests.support.old_kernel import offsets_for
 
 _RING_BYTES = 64 << 20
@@ -42,6 +43,7 @@ class Capture:
             offsets=lambda: offsets_for(attach),
             attach="multi" if attach == "multi" else "perf",
             data_ring_bytes=_RING_BYTES,
+            cache=compiled_programs(attach),
         ).result()
         scanner = LibraryScanner(LibraryLocator(plans))
         self._files = ProbedFiles(self.session, scanner, grace_seconds=_GRACE_SECONDS)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from otel_qtap.capture.bytecode_cache import BytecodeCache
+
 
 class BuildError(Exception):
     """A command of a build failed; the message ends with what it printed."""
@@ -83,3 +85,10 @@ def _exclusive(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def compiled_programs(kernel: str) -> BytecodeCache:
+    """What was compiled for a kernel of ``old_kernel``, so that not every test compiles it."""
+    directory = cache_root() / f"bytecode-{kernel}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return BytecodeCache(directory)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from otel_qtap.capture.session import KernelSession, Loading
+from tests.support.cache import compiled_programs
 from tests.support.old_kernel import offsets_for
 
 
@@ -20,6 +21,7 @@ def kernel_session(request: pytest.FixtureRequest) -> Iterator[KernelSession]:
         offsets=lambda: offsets_for(request.param),
         attach=request.param,
         data_ring_bytes=1 << 20,
+        cache=compiled_programs(request.param),
     ).result()
     yield session
     session.close()

@@ -130,7 +130,7 @@ def test_tracepoints_are_attached_and_detached(kernel_session: KernelSession) ->
     [
         ("qtap_process_exit", "sched_process_exit"),
         ("qtap_process_exec", "sched_process_exec"),
-        ("qtap_socket_send", "sock_send_length"),
+        ("qtap_socket_io", "sock_send_length"),
         ("qtap_sys_enter_mmap", "syscalls/sys_enter_mmap"),
     ],
 )
