@@ -24,6 +24,10 @@ def _trio() -> Mapping[str, str]:
     return wheels("trio==0.35.0")
 
 
+def _pycurl() -> Mapping[str, str]:
+    return wheels("pycurl==7.49.0")
+
+
 def _curl(place: Place, token: int) -> Sequence[str]:
     """A request for each message, one after the other on one connection."""
     arguments = [] if token % 2 else ["--tls-max", "1.2"]
@@ -121,6 +125,12 @@ ROWS = (
         library=SYSTEM,
         protocol=Protocol.HTTP1,
         client=Program(command=lambda: [installed("curl")], one_process_each=_curl),
+    ),
+    Row(
+        runtime="pycurl 7.49",
+        library="OpenSSL 3.6, shared, the wheel's own",
+        protocol=Protocol.HTTP1,
+        client=Program(command=partial(python, "pycurl_client.py"), environment=_pycurl),
     ),
     Row(
         runtime="nginx",
