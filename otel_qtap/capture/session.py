@@ -86,26 +86,31 @@ class Loading:
         flags.append(f"-DQTAP_MAX_CALL_CHUNKS={min(max(data_ring_bytes // 65536, 1), _MOST_CHUNKS)}")
         request = {"source": str(source), "flags": flags, "attach": attach}
         self._key = key_of(source, request) if cache else ""
-        self._bytecode = cache.get(self._key) if cache else None
-        self._loader = None if self._bytecode else _Loader(interpreter, request, confine)
+        # At once, for the privilege to load may be given up before the result is asked for.
+        self._loaded = self._remembered()
+        self._loader = None if self._loaded else _Loader(interpreter, request, confine)
 
     def result(self) -> KernelSession:
-        """The session: 0.2 s for what was remembered, else a second or two. Raises CaptureError."""
-        if self._bytecode is not None:
-            try:
-                return self._session(*self._bytecode.load())
-            except OSError as error:
-                raise CaptureError(
-                    f"the BPF programs could not be loaded: {error.strerror}. "
-                    "Run `otel-qtap doctor` to see what this kernel lacks."
-                ) from error
-        assert self._loader is not None
+        """The session, for which a loader takes a second or two. Raises CaptureError."""
+        if self._loader is None:
+            assert self._loaded is not None
+            return self._session(*self._loaded)
         programs, maps, files = self._loader.result()
         for descriptor in files:
             with os.fdopen(descriptor, "rb") as file:
                 if self._cache is not None:
                     self._remember(file, maps, self._cache)
         return self._session(programs, maps)
+
+    def _remembered(self) -> tuple[dict[str, int], dict[str, int]] | None:
+        bytecode = self._cache.get(self._key) if self._cache is not None else None
+        if bytecode is None:
+            return None
+        try:
+            return bytecode.load()
+        except (OSError, BytecodeError) as error:
+            logger.debug("remembered BPF programs are compiled anew: %s", error)
+            return None
 
     def _remember(self, file: BinaryIO, maps: Mapping[str, int], cache: BytecodeCache) -> None:
         try:
