@@ -31,6 +31,7 @@ from otel_qtap.model.exchange import Exchange
 from otel_qtap.model.identity import ConnectionContext, ConnectionId, PeerSource, ProcessFacts, ProcessId
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.model.stream import ConnectionEnded, StreamEvent
+from otel_qtap.objectstore.own_requests import is_own
 from otel_qtap.protocols.dispatch import Dispatcher
 from otel_qtap.reassembly.tracker import ConnectionTracker
 
@@ -280,6 +281,8 @@ class Chain:
             self._telemetry.handshake(item.connection, item.started_ns, item.ended_ns)
 
     def _add(self, exchange: Exchange) -> None:
+        if is_own(str(exchange.attributes.get("user_agent.original", ""))):
+            return  # an upload as its receiver sees it: storing it would make another one, for ever
         if self._is_otlp(exchange) and not self._keep_otlp:
             # Telemetry on its way is no traffic: its sender makes no span of it either, and a span of the
             # arrival of our own would be exported in turn, for ever.

@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from otel_qtap.errors import NotStoredError, SettingsError, StoreError
 from otel_qtap.objectstore.base import StoredObject
+from otel_qtap.objectstore.own_requests import MARK
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -150,6 +151,7 @@ def _new_client() -> "S3Client":
             "s3",
             verify=authorities,
             config=Config(
+                user_agent_extra=MARK,
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
                 retries={"mode": "standard", "total_max_attempts": 2},
