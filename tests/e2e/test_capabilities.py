@@ -206,6 +206,7 @@ def test_sys_admin_stands_for_bpf_and_perfmon_and_is_given_up(
 
 def test_all_of_roots_are_given_up_but_those_that_are_used(place: Path, sink: OtlpSink) -> None:
     agent = AgentProcess(place / "agent", {"OTEL_EXPORTER_OTLP_ENDPOINT": sink.endpoint})
+    (place / "agent" / "state").mkdir(parents=True)  # without programs that were compiled before
     try:
         agent.start()
         loader = eventually(lambda: _loader(agent), "the loader runs", pause=0.002)

@@ -62,7 +62,8 @@ class AgentProcess:
 
     def start(self) -> None:
         """Start it and return at once."""
-        remembered_plans.recall(self.directory / "state")
+        if self._command[0] == COMMAND:  # else it may be of another account, which trusts its own files only
+            remembered_plans.recall(self.directory / "state")
         self._started = time.monotonic()
         with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
