@@ -141,7 +141,9 @@ class Correlator:
         self._capture_sides = _SIDES[capture_spans]
         # Roots are meant to be by themselves.
         self._derivation = None if join is Join.OFF or mode is TraceMode.ROOT else Derivation()
-        self._clients = ObservedClients(join)
+        # Spans are asked to be children of what is on the wire, in this mode.
+        is_child = mode is TraceMode.CHILD and join is Join.AUTO
+        self._clients = ObservedClients(Join.HEADERLESS if is_child else join)
         self._expects_client = self._clients.expects_span
         self.observe = self._clients.observe
         """To be told of each connection, and of what is learnt of it, if its exchanges will become spans."""

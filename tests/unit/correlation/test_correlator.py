@@ -376,6 +376,13 @@ def test_ids_are_random_where_that_is_wanted(mode: TraceMode, join: Join) -> Non
     assert server.parent_span_id == b""
 
 
+def test_child_mode_leaves_the_context_the_parent_as_it_says() -> None:
+    client, server = both_ends(fields=SAMPLED, mode=TraceMode.CHILD)
+
+    assert client.parent_span_id == server.parent_span_id == SPAN
+    assert both_ends(mode=TraceMode.CHILD)[1].parent_span_id == CLIENT_SPAN
+
+
 def test_link_mode_links_both_ends_of_the_derived_trace() -> None:
     client, server = both_ends(TraceMode.LINK, SAMPLED)
     assert client.trace_id == server.trace_id == TRACE_BOTH
