@@ -95,6 +95,7 @@ def test_stopping_with_no_pipeline_does_not_wait_for_one(agent: AgentProcess) ->
 
 def test_a_loader_that_fails_leaves_no_process_behind(tmp_path: Path) -> None:
     agent = AgentProcess(tmp_path / "agent", {**QUIET, "OTEL_QTAP_CAPTURE_PYTHON": "/bin/false"})
+    (tmp_path / "agent" / "state").mkdir(parents=True)  # without programs that were compiled before
     agent.start()
 
     assert agent.process.wait(10) == 1
