@@ -145,7 +145,7 @@ def test_readme_leads_to_the_span_of_another_container(tmp_path: Path, pki: Pki)
         assert "welcome\n" in done.stdout
         assert "spans, log events and metrics go to http://localhost:4318 (http/protobuf)" in done.stdout
         assert f"payloads go to s3://payloads at {store.endpoint}" in done.stdout
-        assert re.search(r"capturing: [1-9]\d* TLS library files probed", done.stdout)
+        assert re.search(r"capturing: [1-9]\d* files with TLS libraries probed", done.stdout)
         curl = created_from(curl_image)
         # By its container: the agent sees whatever else this machine does with TLS meanwhile.
         (span,) = collector.wait_for_spans(1, lambda span: span.resource.get("container.id") == curl)
