@@ -191,7 +191,9 @@ class Supervisor:
 
     def _scanner(self) -> LibraryScanner:
         named = tuple(str(path) for path in self._settings.capture.libraries)
-        return LibraryScanner(self._locator(), named=named)
+        # Taking a probe away by perf events costs 0.1 s: not for what nobody may ever run.
+        programs = attach_mode(self._settings.capture.attach, kernel_release()) == "multi"
+        return LibraryScanner(self._locator(), named=named, programs=programs)
 
     def _locator(self) -> LibraryLocator:
         return LibraryLocator(

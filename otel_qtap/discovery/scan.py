@@ -64,6 +64,7 @@ class LibraryScanner:
     ``proc`` is where procfs is mounted. ``roots`` are the file systems to look through ahead of
     need; for an agent in a container ``/proc/1/root`` is that of the host. ``named`` are paths of
     files that hold a library even where none is recognised.
+    ``programs``: whether to look ahead of need at programs that nobody runs, too.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class LibraryScanner:
         proc: str = "/proc",
         roots: tuple[str, ...] = ("/", "/proc/1/root"),
         named: tuple[str, ...] = (),
+        programs: bool = True,
     ) -> None:
         self._locator = locator
+        self._looks_at_programs = programs
         self._proc = proc
         self._roots = roots
         self._named = named
@@ -91,7 +94,8 @@ class LibraryScanner:
         for root in self._roots:
             paths += sorted(path for path in library_paths(root) if path in self._names)
         self._meet(_identified(paths), take)
-        programs = _identified([path for root in self._roots for path in large_programs(root)])
+        roots = self._roots if self._looks_at_programs else ()
+        programs = _identified([path for root in roots for path in large_programs(root)])
         self._meet([each for each in programs if self._locator.remembers(each[2])], take)
         unseen = [each for each in programs if not self._locator.remembers(each[2])]
         self._examinations.add_later(self._fresh(unseen))

@@ -143,6 +143,8 @@ def test_a_large_program_is_looked_at_once_nobody_waits_and_then_remembered(syst
     again = look()
     assert len(again.ahead().of(inode)) == 1
     assert not again.scanner.is_busy
+    without = LibraryScanner(LibraryLocator(tmp_path / "plans"), roots=(str(tmp_path),), programs=False)
+    assert Looks(without).ahead().of(inode) == []
 
 
 def test_looking_at_large_programs_ends_when_nobody_wants_it(system_libssl, tmp_path):
