@@ -16,7 +16,7 @@ from tests.matrix.results import Result
 from tests.matrix.row import CONNECTIONS, ROUNDS, Place, Row
 from tests.matrix.rows import ROWS, reference
 from tests.matrix.running import client, new_place, serving, talk, talk_one_by_one
-from tests.support.cache import cache_root
+from tests.support import remembered_plans
 from tests.support.pki import Pki
 
 pytestmark = pytest.mark.bpf
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.bpf
 
 @pytest.fixture(scope="module")
 def capture() -> Iterator[Capture]:
-    plans = cache_root() / "plans"
-    plans.mkdir(exist_ok=True)
+    plans = remembered_plans.kept()
+    plans.mkdir(mode=0o700, exist_ok=True)
     with capturing(plans) as running:
         yield running
 
@@ -62,7 +62,7 @@ def test_row(row: Row, capture: Capture, found: dict[str, Result], pki: Pki, tmp
 @pytest.fixture(scope="module")
 def old_capture() -> Iterator[Capture]:
     """As on a kernel before 6.3, which tells sends and receives by syscalls, and before 6.6."""
-    with capturing(cache_root() / "plans", "perf") as running:
+    with capturing(remembered_plans.kept(), "perf") as running:
         yield running
 
 

@@ -17,16 +17,17 @@ _PACKAGE = Path(__file__).parents[2] / "otel_qtap"
 
 
 @cache
-def _kept() -> Path:
+def kept() -> Path:
+    """The directory for this state of the code; it may not be there yet."""
     sources = sorted(path for room in ("discovery", "probes") for path in (_PACKAGE / room).rglob("*.py"))
     return cache_root() / f"plans-{fingerprint(*(path.read_text() for path in sources))}"
 
 
 def recall(state: Path) -> None:
     """Let an agent with this state directory know what those before it found out."""
-    if os.geteuid() == 0 and not state.exists() and _kept().is_dir():
+    if os.geteuid() == 0 and not state.exists() and kept().is_dir():
         plans = state / "plans"
-        shutil.copytree(_kept(), plans)
+        shutil.copytree(kept(), plans)
         plans.chmod(0o700)
         state.chmod(0o711)
 
@@ -36,9 +37,9 @@ def keep(state: Path) -> None:
     plans = state / "plans"
     if os.geteuid() != 0 or not plans.is_dir() or plans.stat().st_uid != 0:
         return
-    _kept().mkdir(mode=0o700, exist_ok=True)
+    kept().mkdir(mode=0o700, exist_ok=True)
     for path in plans.glob("*.json"):
-        temporary = _kept() / f".{path.name}.{os.getpid()}"
+        temporary = kept() / f".{path.name}.{os.getpid()}"
         with suppress(FileNotFoundError):  # the agent has just replaced it
             shutil.copy2(path, temporary)
-            temporary.replace(_kept() / path.name)
+            temporary.replace(kept() / path.name)
