@@ -67,7 +67,7 @@ def test_three_hundred_programs(tmp_path: Path, mix: ProgramMix, figures: Figure
             agent.process.wait(STOP_SECONDS * PATIENCE)
     with running_agent(tmp_path / "agent", {**QUIET, "OTEL_QTAP_CAPTURE_ATTACH": "perf"}) as agent:
         by_events = agent.seconds_to_ready
-        gone_by_events = agent.stop()
+        gone_by_events = agent.stop(seconds=120)
     name, note = f"{PROCESSES} programs, {files} files with TLS", f"{alone:.2f} s without them"
     figures.report(f"{name}: start to all attached, perf events", by_events, "s", note=note)
     figures.report(f"{name}: SIGTERM to exit, perf events", gone_by_events, "s")
