@@ -10,9 +10,8 @@ from otel_qtap.agent.doctor.health import page_of_agent
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, ok, skip, warn
 from otel_qtap.agent.watcher import chosen_processes
-from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.procfs import ProcessReader
-from otel_qtap.discovery.scan import LibraryScanner, process_ids
+from otel_qtap.discovery.scan import process_ids
 
 MAX_GROUPS = 40
 _MAX_PIDS = 8
@@ -92,8 +91,7 @@ def _by_files(host: Host) -> Outcome:
 def _uncaptured_by_files(host: Host) -> _Listed:
     proc = str(host.proc)
     selectors = chosen_processes(host.settings)
-    scanner = LibraryScanner(LibraryLocator(None), proc=proc)
-    scanner.mapped_now(lambda _: None)
+    scanner = host.files.scanner
     reader = ProcessReader(proc)
     listed = []
     for pid in process_ids(proc):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_qtap.agent.capabilities import effective_capabilities, mask
+from otel_qtap.agent.doctor.files import Files
 from otel_qtap.agent.kernel import kernel_release
 from otel_qtap.capture.attach import Tracefs, find_tracefs
 from otel_qtap.settings import Settings
@@ -51,6 +52,7 @@ class Host:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     release: str = field(default_factory=platform.release)
     machine: str = field(default_factory=platform.machine)
+    _files: list[Files] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def settings(self) -> Settings:
@@ -58,6 +60,13 @@ class Host:
         if isinstance(self.configuration, str):
             raise NotConfiguredError
         return self.configuration
+
+    @property
+    def files(self) -> Files:
+        """What files hold; found out when it is asked for first. Raises NotConfiguredError."""
+        if not self._files:
+            self._files.append(Files(self.settings.capture, str(self.proc)))
+        return self._files[0]
 
     @property
     def runtime(self) -> Runtime:

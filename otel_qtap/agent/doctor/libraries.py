@@ -7,17 +7,15 @@ from collections.abc import Iterable
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, ok, warn
 from otel_qtap.discovery.elf import ElfError
-from otel_qtap.discovery.libraries import LibraryLocator
-from otel_qtap.discovery.plan import FilePlan, LibraryPlan, ProbeSite, SiteKind
-from otel_qtap.discovery.scan import LibraryScanner, shown_path
+from otel_qtap.discovery.plan import LibraryPlan, ProbeSite, SiteKind
+from otel_qtap.discovery.scan import shown_path
 from otel_qtap.probes.spec import DATA_HOOKS
-from otel_qtap.settings.model import Capture
 
 
 def libraries(host: Host) -> Outcome:
     """The libraries on disk and in the memory of processes, each with its probe sites by kind."""
     settings = host.settings.capture
-    plans, unreadable = _plans(settings, str(host.proc))
+    plans, unreadable = _plans(host)
     usable = [plan for plan in plans if plan.sites]
     classic = [plan for plan in usable if any(map(_is_dear, plan.sites))]
     detail = "\n".join((*map(_describe, plans), *unreadable))
@@ -46,22 +44,14 @@ def libraries(host: Host) -> Outcome:
     return ok(summary, detail=detail)
 
 
-def _plans(settings: Capture, proc: str) -> tuple[list[LibraryPlan], list[str]]:
+def _plans(host: Host) -> tuple[list[LibraryPlan], list[str]]:
     """Plans of all libraries found, and a line for each named one that cannot be read."""
-    locator = LibraryLocator(None, force_classic=settings.sites == "classic")
-    scanner = LibraryScanner(locator, proc=proc)
-    plans: list[LibraryPlan] = []
-
-    def take(file: FilePlan) -> None:
-        plans.extend(file.libraries)
-
-    scanner.ahead_of_need(take)
-    scanner.mapped_now(take)
+    plans = list(host.files.plans)
     known = {plan.identity for plan in plans}
     unreadable = []
-    for path in settings.libraries:
+    for path in host.settings.capture.libraries:
         try:
-            plan = locator.locate(str(path))
+            plan = host.files.locator.locate(str(path))
         except ElfError as error:
             unreadable.append(f"{path} (OTEL_QTAP_CAPTURE_LIBRARIES): {error}")
         else:

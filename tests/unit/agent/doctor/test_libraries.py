@@ -39,7 +39,7 @@ BROKEN = plan("/opt/libssl.so.1", release="", refusals=(Refusal("openssl", "not 
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch, make_host: Callable[..., Host]) -> Callable[..., Outcome]:
     def judged(*plans: LibraryPlan, **variables: str) -> Outcome:
-        monkeypatch.setattr(libraries, "_plans", lambda settings, proc: (list(plans), []))
+        monkeypatch.setattr(libraries, "_plans", lambda host: (list(plans), []))
         return libraries.libraries(make_host(**variables))
 
     return judged
