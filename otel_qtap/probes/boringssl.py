@@ -6,15 +6,12 @@ SSL_free and the like are: there, connections that follow each other at one addr
 their hello randoms.
 """
 
-from otel_qtap.probes.spec import Accessors, DataPath, Hook, ProbeFunction, Signs, TlsLibrary
+from otel_qtap.probes.openssl import ACCESSORS, LIFECYCLE
+from otel_qtap.probes.spec import DataPath, Hook, ProbeFunction, Signs, TlsLibrary
 
 
 def _data(symbol: str, hook: Hook) -> DataPath:
     return DataPath(inner=(), public=(ProbeFunction(symbol=symbol, hook=hook, nargs=3, needs_return=True),))
-
-
-def _entry(symbol: str, hook: Hook, nargs: int) -> ProbeFunction:
-    return ProbeFunction(symbol=symbol, hook=hook, nargs=nargs, needs_return=False)
 
 
 LIBRARY = TlsLibrary(
@@ -23,16 +20,6 @@ LIBRARY = TlsLibrary(
     path_marks=(),
     signs=Signs(strings=(b"ssl/ssl_lib.cc\0",)),
     data_paths=(_data("SSL_read", Hook.READ), _data("SSL_write", Hook.WRITE)),
-    lifecycle=(
-        ProbeFunction(symbol="SSL_do_handshake", hook=Hook.HANDSHAKE, nargs=1, needs_return=True),
-        _entry("SSL_shutdown", Hook.SHUTDOWN, 1),
-        _entry("SSL_free", Hook.FREE, 1),
-        _entry("SSL_set_fd", Hook.SET_FD, 2),
-        _entry("SSL_set_bio", Hook.SET_BIO, 1),
-        _entry("SSL_set0_rbio", Hook.SET_BIO, 1),
-        _entry("SSL_clear", Hook.CLEAR, 1),
-    ),
-    accessors=Accessors(
-        role="SSL_is_server", client_random="SSL_get_client_random", server_random="SSL_get_server_random"
-    ),
+    lifecycle=LIFECYCLE,
+    accessors=ACCESSORS,
 )

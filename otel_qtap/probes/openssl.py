@@ -67,6 +67,20 @@ WRITE_PATH = DataPath(
     ),
 )
 
+LIFECYCLE = (
+    ProbeFunction(symbol="SSL_do_handshake", hook=Hook.HANDSHAKE, nargs=1, needs_return=True),
+    _entry("SSL_shutdown", Hook.SHUTDOWN, 1),
+    _entry("SSL_free", Hook.FREE, 1),
+    _entry("SSL_set_fd", Hook.SET_FD, 2),
+    _entry("SSL_set_bio", Hook.SET_BIO, 1),
+    _entry("SSL_set0_rbio", Hook.SET_BIO, 1),
+    _entry("SSL_clear", Hook.CLEAR, 1),
+)
+ACCESSORS = Accessors(
+    role="SSL_is_server", client_random="SSL_get_client_random", server_random="SSL_get_server_random"
+)
+"""What BoringSSL has kept of it, too."""
+
 LIBRARY = TlsLibrary(
     name="openssl",
     library_id=1,
@@ -77,16 +91,6 @@ LIBRARY = TlsLibrary(
         unless=("boringssl",),
     ),
     data_paths=(READ_PATH, WRITE_PATH),
-    lifecycle=(
-        ProbeFunction(symbol="SSL_do_handshake", hook=Hook.HANDSHAKE, nargs=1, needs_return=True),
-        _entry("SSL_shutdown", Hook.SHUTDOWN, 1),
-        _entry("SSL_free", Hook.FREE, 1),
-        _entry("SSL_set_fd", Hook.SET_FD, 2),
-        _entry("SSL_set_bio", Hook.SET_BIO, 1),
-        _entry("SSL_set0_rbio", Hook.SET_BIO, 1),
-        _entry("SSL_clear", Hook.CLEAR, 1),
-    ),
-    accessors=Accessors(
-        role="SSL_is_server", client_random="SSL_get_client_random", server_random="SSL_get_server_random"
-    ),
+    lifecycle=LIFECYCLE,
+    accessors=ACCESSORS,
 )

@@ -5,6 +5,21 @@ from otel_qtap.model.exchange import Attributes
 from otel_qtap.model.handshake import CertificateFacts, HandshakeFacts
 from otel_qtap.telemetry import names
 
+_CLIENT_CERTIFICATE = (
+    names.TLS_CLIENT_SUBJECT,
+    names.TLS_CLIENT_ISSUER,
+    names.TLS_CLIENT_NOT_BEFORE,
+    names.TLS_CLIENT_NOT_AFTER,
+    names.TLS_CLIENT_HASH,
+)
+_SERVER_CERTIFICATE = (
+    names.TLS_SERVER_SUBJECT,
+    names.TLS_SERVER_ISSUER,
+    names.TLS_SERVER_NOT_BEFORE,
+    names.TLS_SERVER_NOT_AFTER,
+    names.TLS_SERVER_HASH,
+)
+
 
 def span_attributes(facts: HandshakeFacts) -> Attributes:
     """What tells connections of one service apart: each of few values."""
@@ -32,31 +47,20 @@ def event_attributes(facts: HandshakeFacts) -> Attributes:
         names.TLS_CLIENT_JA4: facts.client_ja4,
         names.TLS_SERVER_JA3S: facts.server_ja3s,
         names.TLS_SERVER_JA4S: facts.server_ja4s,
-        **_client(facts.client_certificate),
-        **_server(facts.server_certificate),
+        **_of_certificate(_CLIENT_CERTIFICATE, facts.client_certificate),
+        **_of_certificate(_SERVER_CERTIFICATE, facts.server_certificate),
     }
     return span_attributes(facts) | {name: value for name, value in attributes.items() if value}
 
 
-def _client(certificate: CertificateFacts | None) -> Attributes:
+def _of_certificate(fields: tuple[str, ...], certificate: CertificateFacts | None) -> Attributes:
     if certificate is None:
         return {}
-    return {
-        names.TLS_CLIENT_SUBJECT: certificate.subject,
-        names.TLS_CLIENT_ISSUER: certificate.issuer,
-        names.TLS_CLIENT_NOT_BEFORE: certificate.not_before,
-        names.TLS_CLIENT_NOT_AFTER: certificate.not_after,
-        names.TLS_CLIENT_HASH: certificate.sha256,
-    }
-
-
-def _server(certificate: CertificateFacts | None) -> Attributes:
-    if certificate is None:
-        return {}
-    return {
-        names.TLS_SERVER_SUBJECT: certificate.subject,
-        names.TLS_SERVER_ISSUER: certificate.issuer,
-        names.TLS_SERVER_NOT_BEFORE: certificate.not_before,
-        names.TLS_SERVER_NOT_AFTER: certificate.not_after,
-        names.TLS_SERVER_HASH: certificate.sha256,
-    }
+    values = (
+        certificate.subject,
+        certificate.issuer,
+        certificate.not_before,
+        certificate.not_after,
+        certificate.sha256,
+    )
+    return dict(zip(fields, values, strict=True))
