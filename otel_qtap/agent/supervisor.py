@@ -4,22 +4,19 @@
 import contextlib
 import logging
 import os
-import platform
 import resource
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from otel_qtap.agent.account import own_account, pipeline_account
 from otel_qtap.agent.capabilities import (
-    Need,
     Stage,
     effective_capabilities,
     missing,
-    needs,
     used_by_loader,
     used_by_supervisor,
 )
@@ -30,7 +27,7 @@ from otel_qtap.agent.file_watch import FileWatch
 from otel_qtap.agent.host import host_identity
 from otel_qtap.agent.instrumented import instrumentation_judge
 from otel_qtap.agent.introduction import introduction
-from otel_qtap.agent.kernel import OLDEST_KERNEL, attach_mode, kernel_release, perf_event_paranoid
+from otel_qtap.agent.kernel import attach_mode, kernel_release
 from otel_qtap.agent.log_output import set_up_logging
 from otel_qtap.agent.messages import (
     coverage_message,
@@ -39,15 +36,15 @@ from otel_qtap.agent.messages import (
     process_message,
     selectors_message,
 )
-from otel_qtap.agent.pid_namespace import HOW_TO_SHARE, is_the_hosts
 from otel_qtap.agent.pipeline_process import PipelineProcess
+from otel_qtap.agent.prerequisites import needs_here, require
 from otel_qtap.agent.privileges import limit_to, renounce
 from otel_qtap.agent.reload import Change, compare
 from otel_qtap.agent.service_manager import ServiceManager
 from otel_qtap.agent.stray_output import StrayOutput
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.agent.watcher import Watcher, chosen_processes
-from otel_qtap.capture.attach import Tracepoints, find_tracefs, tracing_directory
+from otel_qtap.capture.attach import Tracepoints, tracing_directory
 from otel_qtap.capture.bytecode_cache import BytecodeCache
 from otel_qtap.capture.records import Kind, ProcessNotice, process_notice
 from otel_qtap.capture.ring import RingBuffer
@@ -58,7 +55,7 @@ from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import FilePlan
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.scan import LibraryScanner
-from otel_qtap.errors import PrivilegeError, SettingsError
+from otel_qtap.errors import SettingsError
 from otel_qtap.listening import listen
 from otel_qtap.model.identity import ProcessFacts
 from otel_qtap.settings import Settings
@@ -82,8 +79,8 @@ def run_agent(settings: Settings, record_to: Path | None, reread: Reread) -> int
     manager = ServiceManager()
     for line in introduction(settings, os.environ, record_to):
         logger.info("%s", line)
-    held, wanted = effective_capabilities(), _needs(settings, record_to is not None)
-    _require_privileges(missing(wanted, held))
+    held, wanted = effective_capabilities(), needs_here(settings, recording=record_to is not None)
+    require(missing(wanted, held))
     limit_to(used_by_supervisor(Stage.STARTING, wanted, held))
     # A recorder has no health to tell, and may run beside an agent that has.
     listener = None if record_to else listen("OTEL_QTAP_HEALTH_ADDRESS", *settings.health.address)
@@ -96,35 +93,6 @@ def run_agent(settings: Settings, record_to: Path | None, reread: Reread) -> int
         return Supervisor(settings, listener, record_to, reread=reread, manager=manager, stray=stray).run()
     finally:
         stray.close()
-
-
-def _needs(settings: Settings, recording: bool) -> tuple[Need, ...]:
-    return needs(
-        kernel=kernel_release(),
-        attach=attach_mode(settings.capture.attach, kernel_release()),
-        tracefs=find_tracefs()[0],
-        root=os.geteuid() == 0,
-        recording=recording,
-        paranoid=perf_event_paranoid(),
-    )
-
-
-def _require_privileges(lacking: Sequence[Need]) -> None:
-    if platform.machine() != "x86_64":
-        raise PrivilegeError(f"this machine is {platform.machine()}; capturing is built for x86_64")
-    if kernel_release() < OLDEST_KERNEL:
-        raise PrivilegeError(f"kernel {platform.release()} is too old: the BPF ring buffer came with 5.8")
-    if not is_the_hosts():
-        raise PrivilegeError(
-            "this is a PID namespace of its own, where processes have other numbers than those that the "
-            f"kernel tells. {HOW_TO_SHARE}"
-        )
-    if required := [need for need in lacking if need.required]:
-        lacks = "; ".join(f"{' or '.join(need.capabilities)}, which {need.purpose}" for need in required)
-        raise PrivilegeError(
-            f"uid {os.geteuid()} lacks capabilities here: {lacks}. Run as root, or grant them by name, "
-            "and see `otel-qtap doctor`"
-        )
 
 
 class Supervisor:
@@ -170,12 +138,12 @@ class Supervisor:
     def run(self) -> int:
         """Start everything, watch over it, stop it."""
         waker = self._catch_signals()
-        held, wanted = effective_capabilities(), _needs(self._settings, self._recording)
-        scanner = self._scanner()
+        held, wanted = effective_capabilities(), needs_here(self._settings, recording=self._recording)
+        attach, locator = attach_mode(self._settings.capture.attach, kernel_release()), self._locator()
         loading = Loading(
             interpreter=str(self._settings.capture.python),
             offsets=kernel_offsets,
-            attach=attach_mode(self._settings.capture.attach, kernel_release()),
+            attach=attach,
             data_ring_bytes=self._settings.capture.effective_ring_bytes(),
             confine=lambda: limit_to(used_by_loader(wanted, held), for_program=True),
             cache=BytecodeCache(plans) if (plans := self._plans_directory()) else None,
@@ -183,17 +151,16 @@ class Supervisor:
         limit_to(used_by_supervisor(Stage.ATTACHING, wanted, held))
         self._pipeline.start()
         try:
-            self._start_capture(loading, scanner)
+            self._start_capture(loading, self._scanner(locator, attach), CiphertextFiles(locator))
             return self._watch(waker)
         except BaseException:
             self._pipeline.kill()  # nothing reaches it any more, and nobody waits for it
             raise
 
-    def _scanner(self) -> LibraryScanner:
+    def _scanner(self, locator: LibraryLocator, attach: str) -> LibraryScanner:
         named = tuple(str(path) for path in self._settings.capture.libraries)
         # Taking a probe away by perf events costs 0.1 s: not for what nobody may ever run.
-        programs = attach_mode(self._settings.capture.attach, kernel_release()) == "multi"
-        return LibraryScanner(self._locator(), named=named, programs=programs)
+        return LibraryScanner(locator, named=named, programs=attach == "multi")
 
     def _locator(self) -> LibraryLocator:
         return LibraryLocator(
@@ -202,7 +169,7 @@ class Supervisor:
             confine=lambda keep: renounce(*pipeline_account(self._settings), keep),
         )
 
-    def _start_capture(self, loading: Loading, scanner: LibraryScanner) -> None:
+    def _start_capture(self, loading: Loading, scanner: LibraryScanner, ciphertext: CiphertextFiles) -> None:
         found: list[FilePlan] = []
         scanner.ahead_of_need(found.append)  # meanwhile the loader compiles
         self._session = session = loading.result()
@@ -217,17 +184,15 @@ class Supervisor:
             instrumented=instrumentation_judge(self._settings),
             grace_seconds=self._settings.capture.rescan_seconds,
             containers=containers,
-            ciphertext=CiphertextFiles(self._locator()),
+            ciphertext=ciphertext,
             plaintext=self._signs.plaintext,
         )
         self._speakers = Speakers(session, watcher, self._tell_judged)
         self._exclude_ourselves()
         self._tracepoints = Tracepoints(session)
-        limit_to(
-            used_by_supervisor(
-                Stage.RUNNING, _needs(self._settings, self._recording), effective_capabilities()
-            )
-        )
+        # Asked anew: tracefs may have been mounted since.
+        needed = needs_here(self._settings, recording=self._recording)
+        limit_to(used_by_supervisor(Stage.RUNNING, needed, effective_capabilities()))
         watcher.start(found)
         self._probes_ready = True
         self._introduce()
