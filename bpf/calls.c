@@ -17,7 +17,6 @@
 // ssize_t s2n_recv_impl(struct s2n_connection *conn, void *buf, ssize_t size, s2n_blocked_status *blocked);
 // ssize_t s2n_sendv_with_offset(struct s2n_connection *conn, const struct iovec *bufs, ssize_t count, ssize_t offs, ...);
 
-#define QTAP_CONTENT_APPLICATION_DATA 23 // RFC 8446 5.1
 #define QTAP_PR_MSG_PEEK 2               // prio.h of NSPR
 #define QTAP_GNUTLS_E_AGAIN (-28)        // gnutls.h
 #define QTAP_GNUTLS_E_INTERRUPTED (-52)
@@ -181,18 +180,9 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		qtap_count_from_handshake(state, call.handle, cookie);
 	run = &thread->run;
 	run->buffer = call.buffer;
-	run->size = size;
 	run->started_ns = call.started_ns;
 	run->ended_ns = bpf_ktime_get_boot_ns();
-	if (hook == QTAP_HOOK_WRITE) {
-		run->direction = QTAP_EGRESS;
-		run->position = state->position[QTAP_EGRESS];
-		state->position[QTAP_EGRESS] += size;
-	} else {
-		run->direction = QTAP_INGRESS;
-		run->position = state->position[QTAP_INGRESS];
-		state->position[QTAP_INGRESS] += size;
-	}
+	qtap_count_run(state, run, hook == QTAP_HOOK_WRITE, size);
 	if (shape == QTAP_SHAPE_IOVEC)
 		qtap_submit_pieces(state, run, call.count_pointer);
 	qtap_submit(state, run);

@@ -3,8 +3,6 @@
 // BIO, and a send soon begins with, was made by this object. A probe on every BIO_write would be dear: it is there only
 // in processes that the supervisor was told of, and only for as long as something in them is unbound.
 
-#define QTAP_CONTENT_APPLICATION_DATA 23 // RFC 8446 5.1
-
 // Whether the process is looked at closely. Where none is, that is one load.
 QTAP_INLINE int qtap_is_watched(u32 tgid)
 {

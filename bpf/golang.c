@@ -273,22 +273,12 @@ QTAP_INLINE int qtap_go(struct pt_regs *ctx, u64 cookie)
 		return 0;
 	}
 	// A first Write that makes the handshake comes before the hello: then nothing is said of where counting began.
-	if (!state->position[QTAP_EGRESS] && !state->position[QTAP_INGRESS])
-		qtap_count_from_handshake(state, transfer.conn, cookie);
+	qtap_count_from_handshake(state, transfer.conn, cookie);
 	run = &thread->run;
 	run->buffer = transfer.buffer;
-	run->size = transfer.size;
 	run->started_ns = transfer.started_ns;
 	run->ended_ns = now;
-	if (hook == QTAP_HOOK_GO_WRITE || hook == QTAP_HOOK_GO_WRITE_RETURN) {
-		run->direction = QTAP_EGRESS;
-		run->position = state->position[QTAP_EGRESS];
-		state->position[QTAP_EGRESS] += transfer.size;
-	} else {
-		run->direction = QTAP_INGRESS;
-		run->position = state->position[QTAP_INGRESS];
-		state->position[QTAP_INGRESS] += transfer.size;
-	}
+	qtap_count_run(state, run, hook == QTAP_HOOK_GO_WRITE || hook == QTAP_HOOK_GO_WRITE_RETURN, transfer.size);
 	qtap_submit(state, run);
 	return 0;
 }

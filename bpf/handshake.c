@@ -2,6 +2,7 @@
 // Handshake records in clear, as they go through sockets: who speaks TLS, which random went through which socket.
 
 #define QTAP_CONTENT_HANDSHAKE 22 // RFC 8446 5.1
+#define QTAP_CONTENT_APPLICATION_DATA 23
 #define QTAP_CLIENT_HELLO 1       // RFC 8446 4
 #define QTAP_SERVER_HELLO 2
 #define QTAP_CERTIFICATE 11
@@ -101,8 +102,8 @@ QTAP_INLINE void qtap_expect(struct qtap_transfer *transfer, u32 left, u32 posit
 	}
 	flight.left = left;
 	flight.position = position;
-	flight.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
-	flight.remote_port = qtap_read(u16, socket + OFF_SOCK_DPORT);
+	flight.local_port = qtap_local_port(socket);
+	flight.remote_port = qtap_remote_port(socket);
 	flights.update(&socket, &flight);
 }
 
@@ -123,8 +124,8 @@ QTAP_INLINE u32 qtap_continue_flight(struct qtap_transfer *transfer, const u8 *h
 	struct qtap_flight *flight = flights.lookup(&socket);
 	u32 left, position, kind = QTAP_CONTINUATION;
 
-	if (!flight || flight->local_port != qtap_read(u16, socket + OFF_SOCK_NUM) ||
-	    flight->remote_port != qtap_read(u16, socket + OFF_SOCK_DPORT))
+	if (!flight || flight->local_port != qtap_local_port(socket) ||
+	    flight->remote_port != qtap_remote_port(socket))
 		return 0;
 	left = flight->left;
 	position = flight->position;
@@ -177,7 +178,7 @@ QTAP_INLINE void qtap_submit_handshake(struct qtap_transfer *transfer, struct qt
 {
 	struct qtap_data_event *event;
 	struct qtap_connection *facts;
-	u64 socket = transfer->socket, room;
+	u64 room;
 
 	event = qtap_reserve_handshake(transfer->size, &room);
 	if (!event) {
@@ -192,16 +193,7 @@ QTAP_INLINE void qtap_submit_handshake(struct qtap_transfer *transfer, struct qt
 	facts->role = hello->role;
 	__builtin_memcpy(facts->client_random, hello->client_random, QTAP_RANDOM_BYTES);
 	bpf_get_current_comm(facts->command, sizeof(facts->command));
-	facts->family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
-	facts->local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
-	facts->remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
-	if (facts->family == AF_INET) {
-		bpf_probe_read_kernel(facts->local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
-		bpf_probe_read_kernel(facts->remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
-	} else {
-		bpf_probe_read_kernel(facts->local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
-		bpf_probe_read_kernel(facts->remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
-	}
+	qtap_set_addresses(facts, transfer->socket);
 	event->kind = QTAP_HANDSHAKE_BYTES;
 	event->direction = transfer->direction;
 	event->timestamp_ns = bpf_ktime_get_boot_ns();
@@ -228,8 +220,8 @@ QTAP_INLINE int qtap_is_relayed(struct qtap_transfer *transfer, const u8 *random
 	other = sockets_by_random.lookup(&key);
 	if (!other)
 		return 0;
-	if (other->local_port == __builtin_bswap16(qtap_read(u16, transfer->socket + OFF_SOCK_DPORT)) &&
-	    other->remote_port == qtap_read(u16, transfer->socket + OFF_SOCK_NUM))
+	if (other->local_port == qtap_remote_port(transfer->socket) &&
+	    other->remote_port == qtap_local_port(transfer->socket))
 		return 0;
 	socket = other->socket;
 	hello = hellos.lookup(&socket);
@@ -248,8 +240,8 @@ QTAP_INLINE void qtap_remember_random(struct qtap_transfer *transfer, const u8 *
 	key.direction = transfer->direction;
 	place.io = transfer->io;
 	place.socket = transfer->socket;
-	place.local_port = qtap_read(u16, transfer->socket + OFF_SOCK_NUM);
-	place.remote_port = __builtin_bswap16(qtap_read(u16, transfer->socket + OFF_SOCK_DPORT));
+	place.local_port = qtap_local_port(transfer->socket);
+	place.remote_port = qtap_remote_port(transfer->socket);
 	known = sockets_by_random.lookup(&key);
 	place.ambiguous = known && (known->ambiguous || known->socket != place.socket ||
 				    known->local_port != place.local_port || known->remote_port != place.remote_port);
@@ -307,8 +299,8 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 					 QTAP_RANDOM_SKIPPED)))
 		return;
 	fresh.seen_ns = bpf_ktime_get_boot_ns();
-	fresh.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
-	fresh.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
+	fresh.local_port = qtap_local_port(socket);
+	fresh.remote_port = qtap_remote_port(socket);
 	if (kind == QTAP_CLIENT_HELLO) {
 		__builtin_memcpy(fresh.client_random, random, QTAP_RANDOM_BYTES);
 		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_CLIENT : QTAP_SERVER;
@@ -317,7 +309,7 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 		hellos.update(&socket, &fresh);
 		qtap_remember_random(transfer, random, tgid);
 		qtap_submit_handshake(transfer, &fresh, tgid);
-	} else if (kind == QTAP_SERVER_HELLO) {
+	} else {
 		hello = hellos.lookup(&socket);
 		// That of another connection is left where nobody saw its end.
 		if (hello && (hello->local_port != fresh.local_port || hello->remote_port != fresh.remote_port))
@@ -333,8 +325,6 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 		qtap_submit_handshake(transfer, &fresh, tgid);
 		if (transfer->more)
 			qtap_submit_buffers(transfer, &fresh, tgid);
-	} else {
-		return;
 	}
 	qtap_speaks_tls(tgid, kind == QTAP_CLIENT_HELLO, 2 * (kind == QTAP_CLIENT_HELLO && fresh.relayed));
 }

@@ -30,23 +30,13 @@ QTAP_INLINE void qtap_set_socket(struct qtap_state *state, u64 handle, u64 socke
 	struct qtap_connection_key key = {};
 	struct qtap_io_key io_key = {};
 	struct qtap_hello *hello = hellos.lookup(&socket);
-	u16 family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
 
 	key.handle = handle;
 	key.tgid = state->connection.tgid;
 	state->socket = socket;
 	state->io = io;
-	state->connection.family = family;
 	state->connection.peer_source = source;
-	state->connection.local_port = qtap_read(u16, socket + OFF_SOCK_NUM);
-	state->connection.remote_port = __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT));
-	if (family == AF_INET) {
-		bpf_probe_read_kernel(state->connection.local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
-		bpf_probe_read_kernel(state->connection.remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
-	} else {
-		bpf_probe_read_kernel(state->connection.local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
-		bpf_probe_read_kernel(state->connection.remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
-	}
+	qtap_set_addresses(&state->connection, socket);
 	if (hello && (hello->local_port != state->connection.local_port ||
 		      hello->remote_port != state->connection.remote_port))
 		hello = NULL;
@@ -114,8 +104,8 @@ QTAP_INLINE struct qtap_random_socket *qtap_socket_of_hellos(u8 role, struct qta
 	if (!found || found->ambiguous)
 		return NULL;
 	// The socket may have been closed, and its memory be another's: then nothing is known of who talked here.
-	if (qtap_read(u16, found->socket + OFF_SOCK_NUM) != found->local_port ||
-	    __builtin_bswap16(qtap_read(u16, found->socket + OFF_SOCK_DPORT)) != found->remote_port)
+	if (qtap_local_port(found->socket) != found->local_port ||
+	    qtap_remote_port(found->socket) != found->remote_port)
 		return NULL;
 	return found;
 }

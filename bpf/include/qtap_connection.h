@@ -14,6 +14,21 @@ QTAP_INLINE void qtap_count_loss(u32 reason, u64 bytes)
 		__sync_fetch_and_add(value, bytes);
 }
 
+// Who talks to whom on a TCP socket.
+QTAP_INLINE void qtap_set_addresses(struct qtap_connection *connection, u64 socket)
+{
+	connection->family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
+	connection->local_port = qtap_local_port(socket);
+	connection->remote_port = qtap_remote_port(socket);
+	if (connection->family == AF_INET) {
+		bpf_probe_read_kernel(connection->local_address, 4, (void *)(socket + OFF_SOCK_RCV_SADDR));
+		bpf_probe_read_kernel(connection->remote_address, 4, (void *)(socket + OFF_SOCK_DADDR));
+	} else {
+		bpf_probe_read_kernel(connection->local_address, 16, (void *)(socket + OFF_SOCK_V6_RCV_SADDR));
+		bpf_probe_read_kernel(connection->remote_address, 16, (void *)(socket + OFF_SOCK_V6_DADDR));
+	}
+}
+
 QTAP_INLINE int qtap_is_excluded(u32 tgid)
 {
 	u64 *start_ticks = excluded_processes.lookup(&tgid);

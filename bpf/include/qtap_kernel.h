@@ -82,3 +82,6 @@ QTAP_INLINE u64 qtap_tcp_socket(u64 io, u16 *family)
 	*family = qtap_read(u16, socket + OFF_SOCK_FAMILY);
 	return *family == AF_INET || *family == AF_INET6 ? socket : 0;
 }
+
+QTAP_INLINE u16 qtap_local_port(u64 socket) { return qtap_read(u16, socket + OFF_SOCK_NUM); }
+QTAP_INLINE u16 qtap_remote_port(u64 socket) { return __builtin_bswap16(qtap_read(u16, socket + OFF_SOCK_DPORT)); }

@@ -63,6 +63,21 @@ QTAP_INLINE int qtap_submit_run(struct qtap_state *state, struct qtap_run *run, 
 	return 1;
 }
 
+// The next `size` bytes of the connection are those of this run.
+QTAP_INLINE void qtap_count_run(struct qtap_state *state, struct qtap_run *run, int is_sent, u64 size)
+{
+	run->size = size;
+	if (is_sent) { // the verifier wants places that are constant
+		run->direction = QTAP_EGRESS;
+		run->position = state->position[QTAP_EGRESS];
+		state->position[QTAP_EGRESS] += size;
+	} else {
+		run->direction = QTAP_INGRESS;
+		run->position = state->position[QTAP_INGRESS];
+		state->position[QTAP_INGRESS] += size;
+	}
+}
+
 // Submit what one TLS call carried, if anything. When there is no room, the rest of the call is lost: it is counted,
 // and the position of what follows tells the reader exactly what is missing.
 QTAP_INLINE void qtap_submit(struct qtap_state *state, struct qtap_run *run)
