@@ -31,7 +31,7 @@ def probed_files(pid: int) -> list[str]:
 
 
 def descriptors(pid: int) -> int:
-    """Open descriptors of a process, but for probes: the host's programs get theirs whenever they are found."""
+    """Open descriptors of a process but for probes: programs of the host get theirs whenever found."""
     return sum("link_type:\tuprobe_multi" not in text for text in _descriptions(pid).values())
 
 
