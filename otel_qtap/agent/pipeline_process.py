@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pipeline as its supervisor sees it: forked, replaced, killed when stuck, started again when it died."""
 
+import gc
 import logging
 import os
 import signal
@@ -14,9 +15,9 @@ from pathlib import Path
 from otel_qtap.agent.ledger import Ledger
 from otel_qtap.agent.log_output import redirected_to, set_role
 from otel_qtap.agent.messages import Channel, Message
-from otel_qtap.agent.privileges import close_descriptors
 from otel_qtap.agent.vital_signs import VitalSigns
 from otel_qtap.conditions import Condition
+from otel_qtap.descriptors import close_others
 from otel_qtap.errors import QtapError
 from otel_qtap.settings import Settings
 
@@ -261,7 +262,8 @@ class PipelineProcess:
             # Whoever takes this process over must find no BPF program, probe or socket of the supervisor's.
             listener, log = self._listener, redirected_to()
             kept = [channel.fileno(), *(file.fileno() for file in (listener, log) if file is not None)]
-            close_descriptors(kept)
+            gc.collect()  # finalizers of the supervisor's objects must not run later
+            close_others(kept)
             if self._record_to is not None:
                 from otel_qtap.agent.recorder import recorder_main  # noqa: PLC0415 - only one is needed
 

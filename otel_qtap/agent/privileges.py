@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from otel_qtap.agent.capabilities import BITS, mask
+from otel_qtap.descriptors import close_others
 from otel_qtap.errors import PrivilegeError
 
 _PR_SET_DUMPABLE = 4
@@ -21,7 +22,6 @@ _PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _LAST_CAPABILITY = 63
 _CAPABILITY_VERSION_3 = 0x20080522
-_STANDARD_DESCRIPTORS = 3
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -78,22 +78,9 @@ def drop_privileges(uid: int, gid: int) -> None:
 
 def renounce(uid: int, gid: int, keep: Iterable[int]) -> None:
     """In a forked child: nothing of its parent's but ``keep`` and the standard streams, and no privilege."""
-    close_descriptors(keep)
+    gc.collect()  # finalizers of the parent's objects must not run later
+    close_others(keep)
     drop_privileges(uid, gid)
-
-
-def close_descriptors(keep: Iterable[int]) -> None:
-    """Close all that is open but ``keep`` and the standard streams, whoever opened it.
-
-    For a forked child that never returns to its parent's code: whatever of the parent's it holds must
-    be of no use to whoever takes it over.
-    """
-    gc.collect()  # finalizers of the parent's objects must not run later, on numbers used anew by then
-    kept = {*range(_STANDARD_DESCRIPTORS), *keep}
-    for number in [int(name) for name in os.listdir("/proc/self/fd")]:  # noqa: PTH208 - names, no paths
-        if number not in kept:
-            with contextlib.suppress(OSError):
-                os.close(number)
 
 
 def _drop_bounding_set(keep: int) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Probes and tracepoints, attached and detached.
 
-A probe lives as long as the descriptor that holds it: closing it, also by dying, detaches it.
+A probe lives as long as the descriptor that holds it: closing it, also by dying, detaches it. Where that
+takes long, the probe is made to do nothing at once.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_qtap.capture.session import KernelSession
+from otel_qtap.capture.slow_close import close_elsewhere
 from otel_qtap.capture.syscalls import (
     perf_tracepoint,
     perf_uprobe,
@@ -153,6 +155,8 @@ class Probes:
         pid: int = 0,
     ) -> None:
         self._held: list[int] = []
+        self._events: list[int] = []
+        """Those that take the kernel long to close."""
         self._pid = pid
         try:
             file = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -172,7 +176,7 @@ class Probes:
     @property
     def descriptors(self) -> int:
         """How many it holds."""
-        return len(self._held)
+        return len(self._held) + len(self._events)
 
     def _attach(
         self, session: KernelSession, file: int, sites: Sequence[Site], state: FileState | None
@@ -209,7 +213,7 @@ class Probes:
         for site in sites if "qtap_enter" in session.programs else ():
             for on_return in (True, False):
                 if site.on_return or not on_return:
-                    self._held[:0] = perf_uprobe_link(
+                    link, event = perf_uprobe_link(
                         session.programs["qtap_return" if on_return else "qtap_enter"],
                         pmu_type,
                         path,
@@ -218,6 +222,8 @@ class Probes:
                         on_return=on_return,
                         pid=self._pid,
                     )
+                    self._held.insert(0, link)
+                    self._events.insert(0, event)
         for site in sites if "qtap_enter" not in session.programs else ():
             if site.cookie >> 16 & 0xFFFF != _OPENSSL:
                 raise OSError(errno.EOPNOTSUPP, "kernels below 5.15 tell no probe sites apart: OpenSSL only")
@@ -226,7 +232,7 @@ class Probes:
             if site.on_return:
                 programs.insert(0, ("qtap_return", True))
             for prefix, on_return in programs:
-                self._held.insert(
+                self._events.insert(
                     0,
                     perf_uprobe(
                         session.programs[f"{prefix}_{kind}"],
@@ -238,24 +244,35 @@ class Probes:
                 )
 
     def detach(self) -> None:
-        """Detach, entries before returns. 50 ms by multi links, 100 ms a site by perf events."""
+        """Detach, entries before returns, in some 50 ms.
+
+        By perf events, a probe stays for a while, without its program; below 5.15 with it.
+        """
+        detach_together((self,))
+
+    def let_go(self) -> list[int]:
+        """Detach but for descriptors that take the kernel long to close: these are the caller's now."""
         _close(self._held)
+        events, self._events = self._events, []
+        return events
 
 
 def detach_together(held: Iterable[Probes]) -> None:
     """Detach from many files at once: each time the kernel waits for all processors, and waits are shared."""
     waiting = list(held)
+    slow: list[int] = []
 
     def work() -> None:
         with contextlib.suppress(IndexError):
             while True:
-                waiting.pop().detach()
+                slow.extend(waiting.pop().let_go())
 
     threads = [threading.Thread(target=work) for _ in range(min(len(waiting), _DETACHING_THREADS))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    close_elsewhere(slow)
 
 
 def _close(descriptors: list[int]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Never
 
+from otel_qtap.descriptors import close_others
 from otel_qtap.discovery.containers.answer import Answer, Query, Source
 from otel_qtap.discovery.containers.kubelet_access import KubeletAccess
 from otel_qtap.discovery.containers.sockets import RuntimeSocket, runtime_sockets
@@ -68,21 +69,13 @@ def _child(ways: Ways, queries: Sequence[Query], answers: socket.socket, held: i
             signal.signal(number, signal.SIG_DFL)
         signal.alarm(LONGEST_SECONDS)
         gc.disable()  # finalizers of the parent's objects must not close numbers that are used anew by then
-        _close_others(answers.fileno(), held)
+        close_others((answers.fileno(), held))
         ways.confine()
         os.read(held, 1)  # until the parent has closed its end
         answers.setblocking(True)
         _answer(ways, queries, answers)
     finally:
         os._exit(0)  # nothing of the parent's is flushed, closed or reported a second time
-
-
-def _close_others(*kept: int) -> None:
-    start = 3  # after the standard streams
-    for descriptor in sorted(kept):
-        os.closerange(start, descriptor)
-        start = descriptor + 1
-    os.closerange(start, os.sysconf("SC_OPEN_MAX"))
 
 
 def _answer(ways: Ways, queries: Sequence[Query], answers: socket.socket) -> None:

@@ -4,7 +4,6 @@
 import json
 import os
 import resource
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from otel_qtap.agent.privileges import close_descriptors, drop_privileges, limit_to, renounce
+from otel_qtap.agent.privileges import drop_privileges, limit_to, renounce
 from otel_qtap.discovery import analysis
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
@@ -146,29 +145,6 @@ def test_a_program_gets_what_it_is_given_and_no_more(setpcap: bool) -> None:
         return [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("CapPrm", "CapEff"))]
 
     assert in_child(work) == ["000000c000000000"] * 2
-
-
-def test_close_descriptors_leaves_what_is_to_be_kept() -> None:
-    kept, dropped = socket.socketpair()
-
-    def work() -> Any:
-        close_descriptors([kept.fileno()])
-        closed = []
-        for number in (0, 1, 2, kept.fileno(), dropped.fileno()):
-            try:
-                os.fstat(number)
-                closed.append(False)
-            except OSError:
-                closed.append(True)
-        return closed
-
-    # The pipe of the answer is among what is closed, so the exit code must tell.
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0 if work() == [False, False, False, False, True] else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    kept.close()
-    dropped.close()
 
 
 @as_root

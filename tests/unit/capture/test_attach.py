@@ -5,6 +5,7 @@ import collections
 import dataclasses
 import errno
 import gc
+import mmap
 import os
 import shutil
 import subprocess
@@ -29,9 +30,11 @@ from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import LibraryPlan
 from otel_qtap.errors import CaptureError
 from otel_qtap.probes.registry import LIBRARIES
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.bpf
 
+BREAKPOINT = 0xCC
 LIBSSL = Path("/usr/lib/x86_64-linux-gnu/libssl.so.3")
 both_ways = pytest.mark.parametrize("kernel_session", ["multi", "perf"], indirect=True)
 
@@ -114,6 +117,21 @@ def test_many_files_are_detached_from_together(
     assert descriptors() == before
     assert [probes.descriptors for probes in held] == [0, 0, 0]
     detach_together([])
+
+
+@both_ways
+def test_no_place_keeps_its_breakpoint(kernel_session: KernelSession, plan: LibraryPlan) -> None:
+    with (
+        Path(plan.path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC) as mapped,
+    ):
+        offsets = [site.file_offset for site in plan.sites]
+        original = [mapped[offset] for offset in offsets]
+        probes = Probes(kernel_session, plan.path, sites_of(plan), plan.identity.state)
+
+        assert [mapped[offset] for offset in offsets] == [BREAKPOINT] * len(offsets)
+        probes.detach()
+        eventually(lambda: [mapped[offset] for offset in offsets] == original, "all are taken away")
 
 
 def test_tracepoints_are_attached_and_detached(kernel_session: KernelSession) -> None:
