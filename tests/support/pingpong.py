@@ -65,6 +65,15 @@ def running_go_pingpong(pki: Pki, *, size: int = 1024) -> Iterator[PingPong]:
 
 
 @contextmanager
+def running_js_pingpong(runtime: str, pki: Pki, *, size: int = 1024) -> Iterator[PingPong]:
+    """The same by a program in JavaScript; ``runtime`` is the path of Node.js or Bun."""
+    script = _SOURCE.with_suffix(".js")
+    command = [runtime, str(script), str(pki.server.certificate), str(pki.server.key), str(size)]
+    with _running(command) as pingpong:
+        yield pingpong
+
+
+@contextmanager
 def _running(command: Sequence[str]) -> Iterator[PingPong]:
     process = subprocess.Popen(
         ["taskset", "-c", "0", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

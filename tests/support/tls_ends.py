@@ -120,7 +120,7 @@ def running_end_pingpong(library: str, pki: Pki, directory: Path, *, size: int =
         "taskset",
         "-c",
         "0",
-        end_binary(library),
+        *_command(library),
         "pingpong",
         *server_identity(library, pki, directory),
     ]

@@ -3,6 +3,7 @@
 
     s2n_end.py server CERTIFICATE KEY              sends back whatever it gets; prints its port
     s2n_end.py client PORT CA VERSION SIZE ROUNDS  sends messages and expects them back
+    s2n_end.py pingpong CERTIFICATE KEY SIZE       as pingpong.c: what a round trip costs
 
 A client gives each message away in pieces, some of them empty, and goes on where the last call ended.
 """
@@ -11,6 +12,8 @@ import ctypes
 import socket
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -134,8 +137,32 @@ def talk(port: int, version: int, size: int, rounds: int) -> None:
     end.close()
 
 
+def measure(certificate: str, key: str, size: int) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    near = socket.create_connection(listener.getsockname())
+    far, _ = listener.accept()
+    for plain in near, far:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with ThreadPoolExecutor() as pool:
+        serving = pool.submit(End, far, configuration(0, certificate, key), SERVER)
+        client, server = End(near, configuration(0), CLIENT), serving.result()
+    message = b"x" * size
+    for line in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(int(line)):
+            for one, other in (client, server), (server, client):
+                one.write_one(message)
+                got = 0
+                while got < size:
+                    got += len(other.read(size))
+        taken = time.perf_counter() - wall, time.process_time() - cpu
+        print(*(seconds / int(line) * 1e6 for seconds in taken), flush=True)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "server":
         serve(*sys.argv[2:])
+    elif sys.argv[1] == "pingpong":
+        measure(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     else:
         talk(*(int(text) for text in (sys.argv[2], *sys.argv[4:])))
