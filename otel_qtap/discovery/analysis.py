@@ -26,8 +26,9 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     placed = {site.cookie & 0xFF for site in sites}
     lost = [f.name for f, probe in found.functions if probe.hook in _DATA and probe.hook not in placed]
     if lost:  # half of what is said would be taken for all of it
-        return Analysis((), found.layout, (Refusal(library.name, f"{', '.join(lost)}: {NO_SITE}"),))
+        reason = f"{', '.join(lost)}: {NO_SITE}"
+        return Analysis((), found.layout, (Refusal(library.name, reason),), evidence=elf.evidence())
     by_code = bool(found.functions) and not elf.functions(
         [probe.symbol for path in library.data_paths for probe in path.public]
     )
-    return Analysis(tuple(sites), found.layout, tuple(refusals), found.release, by_code)
+    return Analysis(tuple(sites), found.layout, tuple(refusals), found.release, by_code, elf.evidence())

@@ -5,7 +5,8 @@ import ctypes
 import os
 from collections.abc import Iterable, Iterator
 
-from otel_qtap.discovery.elf import ElfError, Extent
+from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.evidence import Extent
 
 _WINDOW = 512 << 10
 """Fits the processor's cache, so that each string after the first is looked for there."""

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
+from otel_qtap.discovery.evidence import Evidence, Extent, Reads
 from otel_qtap.discovery.inodes import identify_open
 from otel_qtap.discovery.unwind import NO_UNWIND_TABLE, UnwindTable
 from otel_qtap.errors import CaptureError
@@ -67,13 +68,6 @@ class Segment(NamedTuple):
     flags: int
     offset: int
     address: int
-    size: int
-
-
-class Extent(NamedTuple):
-    """A part of a file, in bytes."""
-
-    offset: int
     size: int
 
 
@@ -149,6 +143,7 @@ class ElfFile:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError) as error:
             raise FileGoneError(f"{path}: cannot be opened: {error}") from None
+        self._reads = Reads()
         try:
             if not stat.S_ISREG(os.fstat(self._fd).st_mode):
                 raise ElfError(f"{path}: not a regular file")
@@ -180,6 +175,19 @@ class ElfFile:
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly ``size`` bytes at file offset ``offset``."""
+        data = self._read(offset, size)
+        self._reads.add(offset, data)
+        return data
+
+    def evidence(self) -> Evidence | None:
+        """What all that was found out rests on."""
+        return self._reads.evidence()
+
+    def confirms(self, evidence: Evidence) -> bool:
+        """Whether what was found out about another file holds for this one."""
+        return evidence.holds(self._read)
+
+    def _read(self, offset: int, size: int) -> bytes:
         if size < 0 or size > _MAX_READ or offset < 0 or offset + size > self.identity.size:
             raise ElfError("a part of the file lies outside of it or is too large")
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from otel_qtap.discovery.evidence import Evidence
 from otel_qtap.probes.spec import UNKNOWN_LAYOUT, ObjectLayout
 
 
@@ -55,8 +56,6 @@ class ProbeSite(NamedTuple):
     needs_return: bool
     kind: SiteKind
     instruction: str
-    code: str
-    """The instruction's bytes in hex: compared again before a remembered site is used."""
     reason: str
     """Why the site is not cheap; empty when it is."""
 
@@ -97,6 +96,8 @@ class Analysis(NamedTuple):
     """Of the library, where its locator tells."""
     by_code: bool = False
     """Whether the functions are known by what their code looks like alone: none of them has its name."""
+    evidence: Evidence | None = None
+    """None: it is not to be remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Analyses on disk: one small JSON file per library file, written atomically, mode 0600.
 
-The name is the build-id with the file size, else device, inode, mtime and size. A build-id alone is
-no proof of equal files (patchelf moves code and keeps it, and anybody can copy one), so an
-entry is used only if the bytes at each of its sites are what they were. Anything unreadable is
-ignored and written anew.
+The name is the build-id with the file size, else device, inode, mtime and size. That is no proof of equal
+files (patchelf moves code and keeps a build-id, and anybody can copy one), so an entry is used only if all
+that was read for it is the same in the file at hand. Anything unreadable is ignored and written anew.
 """
 
 import json
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.evidence import Evidence, Extent
 from otel_qtap.discovery.plan import Analysis, ProbeSite, Refusal, SiteKind
 from otel_qtap.probes.spec import ObjectLayout, TlsLibrary
 
-FORMAT = 14
+FORMAT = 15
 """To be raised with every change of what is stored, of the rules that find it, or of the probe tables."""
 
 MAX_ENTRY_BYTES = 64 << 10
@@ -41,10 +41,12 @@ class PlanCache:
             found = from_entry(entry)
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
-        return found if _still_true(elf, found) else None
+        return found if _is_true_of(elf, found) else None
 
     def put(self, elf: ElfFile, library: TlsLibrary, found: Analysis) -> None:
-        """Remember an analysis."""
+        """Remember an analysis, if it can be told for which files it holds."""
+        if found.evidence is None:
+            return
         with suppress(OSError):
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary = self._directory / f".plan-{os.urandom(8).hex()}"
@@ -72,6 +74,7 @@ def to_entry(found: Analysis) -> dict[str, Any]:
         "refusals": found.refusals,
         "release": found.release,
         "by_code": found.by_code,
+        "evidence": found.evidence,
     }
 
 
@@ -89,7 +92,6 @@ def from_entry(entry: dict[str, Any]) -> Analysis:
                 needs_return=bool(site["needs_return"]),
                 kind=SiteKind(site["kind"]),
                 instruction=str(site["instruction"]),
-                code=str(site["code"]),
                 reason=str(site["reason"]),
             )
             for site in entry["sites"]
@@ -101,11 +103,19 @@ def from_entry(entry: dict[str, Any]) -> Analysis:
         ),
         str(entry["release"]),
         bool(entry["by_code"]),
+        _evidence(entry["evidence"]),
     )
 
 
-def _still_true(elf: ElfFile, found: Analysis) -> bool:
+def _evidence(entry: Any) -> Evidence | None:
+    if entry is None:
+        return None
+    parts, digest = entry
+    return Evidence(tuple(Extent(int(offset), int(size)) for offset, size in parts), str(digest))
+
+
+def _is_true_of(elf: ElfFile, found: Analysis) -> bool:
     try:
-        return all(elf.read(site.file_offset, len(site.code) // 2).hex() == site.code for site in found.sites)
+        return found.evidence is not None and elf.confirms(found.evidence)
     except ElfError:
         return False

@@ -78,7 +78,6 @@ def probe_site(
         needs_return=probe.needs_return,
         kind=kind,
         instruction=where.text if where else "",
-        code=where.code.hex() if where else "",
         reason=reason,
     )
 

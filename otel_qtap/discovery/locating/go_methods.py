@@ -48,7 +48,6 @@ class _Method:
             needs_return=False,
             kind=kind,
             instruction=where.text,
-            code=where.code.hex(),
             reason=reason,
         )
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from otel_qtap.discovery.byte_search import positions
-from otel_qtap.discovery.elf import ElfError, ElfFile, Extent
+from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.evidence import Extent
 
 _WINDOW = 1 << 20
 """Bytes of the file held in memory at once."""

@@ -7,7 +7,8 @@ import pytest
 
 from otel_qtap.discovery import byte_search
 from otel_qtap.discovery.byte_search import found_in, positions
-from otel_qtap.discovery.elf import ElfError, Extent
+from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.evidence import Extent
 
 
 @pytest.fixture

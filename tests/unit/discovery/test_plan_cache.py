@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.discovery import evidence
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan_cache import FORMAT
+from otel_qtap.probes.openssl import LIBRARY
 
 READ = {"SSL_read": b"\x55\xc3", "SSL_write": b"\x90\xc3"}
 
@@ -90,6 +92,21 @@ def test_equal_build_ids_do_not_make_equal_files(make_elf, tmp_path, cache):
     assert first.stat().st_size == second.stat().st_size
     plans = [LibraryLocator(cache).locate(str(path)) for path in (first, second, first)]
     assert [plan.sites[0].instruction for plan in plans] == ["push rbp", "nop", "push rbp"]
+
+
+def test_what_was_refused_in_one_file_is_not_refused_in_another_with_its_build_id(make_elf, tmp_path, cache):
+    first, second = tmp_path / "libssl-1.so", tmp_path / "libssl-2.so"
+    first.write_bytes(make_elf({"SSL_none": b"\x55\xc3", "SSL_wrong": b"\x90\xc3"}))
+    second.write_bytes(make_elf(READ))
+    assert first.stat().st_size == second.stat().st_size
+    plans = [LibraryLocator(cache).locate(str(path), LIBRARY) for path in (first, second)]
+    assert [bool(plan.sites) for plan in plans] == [False, True]
+
+
+def test_a_file_that_is_read_in_too_many_parts_is_analysed_each_time(library, cache, monkeypatch):
+    monkeypatch.setattr(evidence, "MOST_PARTS", 3)
+    assert LibraryLocator(cache).locate(str(library)).sites
+    assert not cache.exists()
 
 
 def test_a_directory_that_cannot_be_used_only_costs_the_memory(library, tmp_path):

@@ -39,7 +39,6 @@ def test_the_first_emulated_instruction_is_a_pair_site(site_of, code, offset, in
     assert (site.kind, site.reason) == (SiteKind.PAIR, "")
     assert site.file_offset == CODE_OFFSET + offset
     assert site.instruction.startswith(instruction)
-    assert bytes.fromhex(code)[offset:].startswith(bytes.fromhex(site.code))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_an_entry_only_probe_may_sit_behind_a_moved_stack_pointer(site_of):
 
 def test_classic_sites_can_be_asked_for(site_of):
     site = site_of("f30f1efa55" + RETURN, force_classic=True)
-    assert (site.kind, site.file_offset, site.code) == (SiteKind.CLASSIC, CODE_OFFSET, "f30f1efa")
+    assert (site.kind, site.file_offset, site.instruction) == (SiteKind.CLASSIC, CODE_OFFSET, "endbr64")
 
 
 @pytest.mark.parametrize(

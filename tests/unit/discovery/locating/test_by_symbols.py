@@ -168,4 +168,4 @@ def test_stripping_symbols_does_not_change_the_answer(wheel_libssl, tmp_path):
         expected = analyse(elf, LIBRARY)
     with ElfFile(str(tmp_path / "libssl.so")) as elf:
         assert not elf.functions(["ssl_read_internal"])
-        assert analyse(elf, LIBRARY) == expected
+        assert analyse(elf, LIBRARY)._replace(evidence=None) == expected._replace(evidence=None)

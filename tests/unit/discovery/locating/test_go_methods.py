@@ -53,7 +53,7 @@ def test_a_debug_build_is_probed_at_its_entry_and_every_return():
 
     entry, *returns = (site for site in found.sites if site.function == READ)
     assert (entry.kind, {site.kind for site in returns}) == (SiteKind.ENTRY, {SiteKind.CLASSIC})
-    assert {site.code for site in returns} == {"c3"}
+    assert {site.instruction for site in returns} == {"ret"}
     listing = subprocess.run(
         ["go", "tool", "objdump", "-s", r"crypto/tls.\(\*Conn\).Read$", program],
         capture_output=True, text=True, check=True,

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was read for an answer tells for which other files it holds."""
+
+from collections.abc import Callable
+
+from otel_qtap.discovery.evidence import MOST_PARTS, Evidence, Extent, Reads
+
+CONTENT = bytes(range(100))
+
+
+def reader(content: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, size: content[offset : offset + size]
+
+
+def evidence_of(*parts: tuple[int, int]) -> Evidence:
+    reads = Reads()
+    for offset, size in parts:
+        reads.add(offset, CONTENT[offset : offset + size])
+    found = reads.evidence()
+    assert found is not None
+    return found
+
+
+def test_it_holds_for_a_file_that_differs_only_where_nothing_was_read() -> None:
+    found = evidence_of((0, 4), (50, 10), (0, 4))
+
+    assert found.parts == (Extent(0, 4), Extent(50, 10), Extent(0, 4))
+    assert found.holds(reader(CONTENT))
+    assert found.holds(reader(CONTENT[:10] + b"!" + CONTENT[11:]))
+    assert not found.holds(reader(CONTENT[:55] + b"!" + CONTENT[56:]))
+
+
+def test_what_was_read_counts_and_not_what_is_there_later() -> None:
+    reads = Reads()
+    reads.add(0, b"once")
+    reads.add(0, b"then")
+    found = reads.evidence()
+
+    assert found is not None
+    assert not any(found.holds(reader(content)) for content in (b"once", b"then"))
+
+
+def test_there_is_none_of_too_many_parts() -> None:
+    reads = Reads()
+    for offset in range(MOST_PARTS):
+        reads.add(offset, b"x")
+    assert reads.evidence() is not None
+    reads.add(MOST_PARTS, b"x")
+    assert reads.evidence() is None
