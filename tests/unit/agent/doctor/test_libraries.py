@@ -12,7 +12,7 @@ IDENTITY = FileIdentity(1, 2, 3, 4)
 
 
 def site(function: str, kind: SiteKind, reason: str = "") -> ProbeSite:
-    return ProbeSite(function, 1, 2, True, kind, "push rbp", "55", reason)
+    return ProbeSite(function, 1, 2, True, kind, "push rbp", reason)
 
 
 def plan(
