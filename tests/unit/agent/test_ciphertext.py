@@ -42,8 +42,9 @@ class FakeProbes:
         self.pid = pid
         FakeProbes.attached.append(pid)
 
-    def detach(self) -> None:
+    def let_go(self) -> list[int]:
         FakeProbes.attached.remove(self.pid)
+        return []
 
 
 @pytest.fixture(autouse=True)
