@@ -39,20 +39,24 @@ struct qtap_transfer {
 QTAP_INLINE void qtap_speaks_tls(u32 tgid, u32 hellos, u32 relayed)
 {
 	struct qtap_speaker *known = speaking_processes.lookup(&tgid), fresh = {};
-	struct qtap_tls_process *process;
+	struct qtap_tls_process *process = tls_processes.lookup(&tgid);
+	int is_new = 0;
 
 	fresh.process_start_ns = qtap_process_start_ns();
-	if (known && known->process_start_ns == fresh.process_start_ns) {
-		__sync_fetch_and_add(&known->hellos, hellos);
-		__sync_fetch_and_add(&known->relayed, relayed);
-		return;
-	}
-	process = tls_processes.lookup(&tgid);
-	fresh.hellos = hellos;
 	if (process && process->start_ns == fresh.process_start_ns)
 		fresh.called_ns = process->called_ns;
-	speaking_processes.update(&tgid, &fresh);
-	qtap_submit_process_event(QTAP_PROCESS_SPEAKS_TLS, NULL);
+	if (!known || known->process_start_ns != fresh.process_start_ns) {
+		if (known) // left by an earlier process with this number
+			speaking_processes.delete(&tgid);
+		is_new = !speaking_processes.insert(&tgid, &fresh); // or another thread of it has just been here
+		known = speaking_processes.lookup(&tgid);
+	}
+	if (known) {
+		__sync_fetch_and_add(&known->hellos, hellos);
+		__sync_fetch_and_add(&known->relayed, relayed);
+	}
+	if (is_new)
+		qtap_submit_process_event(QTAP_PROCESS_SPEAKS_TLS, NULL);
 }
 
 // The kind of handshake message that starts here, of those that are kept; 0 for anything else.

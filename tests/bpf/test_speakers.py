@@ -35,6 +35,7 @@ with socket.create_connection(("127.0.0.1", port)) as plain:
     plain.shutdown(socket.SHUT_WR)
     plain.recv(1)
 """
+FORKED = 200
 RELAY = """
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
@@ -146,6 +147,44 @@ def test_both_ends_in_one_process_are_no_relay(multi_tap: Tap, pki: Pki) -> None
 
     found = known(multi_tap, both.pid, lambda speaker: speaker.captured == 2)
     assert (found.hellos, found.relayed) == (2, 0)
+
+
+def test_the_first_two_hellos_of_a_process_count_both_when_they_are_sent_at_once(multi_tap: Tap) -> None:
+    """Where each begins the count anew. In many processes, for the moment is short."""
+    script = """
+    import os
+    hello = bytes.fromhex(sys.argv[2])
+    for _ in range(int(sys.argv[3])):
+        child = os.fork()
+        if not child:
+            ready = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+            gate = threading.Barrier(3)
+            def send(plain):
+                gate.wait()
+                plain.sendall(hello)
+            threads = [threading.Thread(target=send, args=(plain,)) for plain in ready]
+            for thread in threads:
+                thread.start()
+            gate.wait()
+            for thread in threads:
+                thread.join()
+            os.write(1, b"%d\\n" % os.getpid())
+            sys.stdin.readline()
+            os._exit(0)
+    for _ in range(int(sys.argv[3])):
+        os.wait()
+    """
+    with socket.create_server(("127.0.0.1", 0), backlog=4 * FORKED) as listener:
+        parent = start(script, listener.getsockname()[1], client_hello().hex(), FORKED)
+        assert parent.stdout is not None
+        assert parent.stdin is not None
+        children = [int(parent.stdout.readline()) for _ in range(FORKED)]
+        found = [known(multi_tap, child, lambda speaker: True).hellos for child in children]
+        parent.stdin.write("\n" * FORKED)
+        parent.stdin.close()
+        assert multi_tap.read_until_end(parent) == 0
+
+    assert found == [2] * FORKED
 
 
 def test_excluded_process_is_noted_and_nothing_of_what_it_says(multi_tap: Tap) -> None:

@@ -125,7 +125,7 @@ def test_a_runtime_that_hangs_costs_no_more_than_what_it_would_have_told(
                 "--env=OTEL_RESOURCE_ATTRIBUTES=service.name=web,service.namespace=shop,region=eu",
             ) as container,
         ):  # fmt: skip
-            resource = resource_of(collector, "qtap-declared", "container.id")
+            resource = resource_of(collector, "qtap-declared", "service.namespace")
             agent.wait_for_log(f"the container engine at {hung} tells nothing of containers")
 
     assert resource["container.id"] == container.id

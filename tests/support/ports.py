@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Free loopback ports, and waiting for a server to listen on one."""
 
+import contextlib
+import random
 import socket
 import subprocess
 
 from tests.support.waiting import eventually
 
+_OUT_OF_THE_WAY = range(10_000, 32_000)
+"""Below what the kernel gives to clients (ip_local_port_range), to any of them at any moment."""
+
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody has now, and hardly anybody will have by chance."""
+    while True:
+        port = random.choice(_OUT_OF_THE_WAY)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_listening(
