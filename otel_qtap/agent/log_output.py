@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from otel_qtap.terminal import printable
+
 Level = Literal["debug", "info", "warn", "error"]
 Form = Literal["auto", "text", "json"]
 
@@ -72,13 +74,6 @@ def redirect(stream: TextIO | None) -> None:
 def redirected_to() -> TextIO | None:
     """Where the log goes instead of standard error."""
     return _Process.stream
-
-
-def printable(text: str) -> str:
-    """Control characters escaped: a text may name a file of a process that would write on a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

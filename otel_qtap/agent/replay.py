@@ -15,6 +15,7 @@ from otel_qtap.errors import RecordingError
 from otel_qtap.model.identity import ProcessFacts
 from otel_qtap.settings import Settings
 from otel_qtap.telemetry.clock import UnixClock
+from otel_qtap.terminal import printable
 
 FLUSH_SECONDS = 30.0
 _BATCH = 512
@@ -50,7 +51,8 @@ def replay(settings: Settings, path: Path) -> int:
     rooms.chain.write_outcomes()
     exported = rooms.telemetry.shutdown(FLUSH_SECONDS)
     statistics = rooms.chain.statistics()
-    print(f"{statistics.exchanges} exchanges replayed from {path}", file=sys.stdout)  # noqa: T201
+    told = f"{statistics.exchanges} exchanges replayed from {printable(str(path))}"
+    print(told, file=sys.stdout)  # noqa: T201
     return 0 if stored and exported else 1
 
 

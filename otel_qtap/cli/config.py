@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from otel_qtap.cli import configuration
 from otel_qtap.settings.effective import EffectiveSetting, as_text, effective_settings
+from otel_qtap.terminal import printable
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,12 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     _print_table(rows)
     if settings.ignored:
-        print(f"Set, but not read by otel-qtap: {', '.join(settings.ignored)}", file=sys.stderr)
+        ignored = printable(", ".join(settings.ignored))
+        print(f"Set, but not read by otel-qtap: {ignored}", file=sys.stderr)
     return 0
 
 
 def _print_table(rows: list[EffectiveSetting]) -> None:
-    cells = [(row.name, as_text(row.value) or "-", _origin(row)) for row in rows]
+    cells = [(row.name, printable(as_text(row.value)) or "-", printable(_origin(row))) for row in rows]
     name_width = max((len(name) for name, _, _ in cells), default=0)
     # A long value pushes only its own origin aside.
     value_width = min(max((len(value) for _, value, _ in cells), default=0), 40)

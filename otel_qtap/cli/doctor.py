@@ -13,6 +13,7 @@ from otel_qtap.agent.doctor import CHECKS, Host, Report, Result, Status, examine
 from otel_qtap.cli import configuration
 from otel_qtap.errors import SettingsError
 from otel_qtap.settings import Settings
+from otel_qtap.terminal import printable, printable_lines
 
 _COLOURS = {Status.OK: "32", Status.WARN: "33", Status.FAIL: "31", Status.SKIP: "2"}
 
@@ -88,11 +89,13 @@ def _lines(result: Result, width: int, coloured: bool, columns: int) -> list[str
     status = _paint(f"{outcome.status:4}", _COLOURS[outcome.status], coloured)
     indent = " " * (2 + 4 + 2 + width + 2)
     room = max(columns - len(indent), _NARROWEST)
-    texts = textwrap.wrap(outcome.summary, room)
-    for line in outcome.detail.splitlines():
+    # Where a line of the detail names what others chose, its check made that printable: here is too late to
+    # tell a newline of theirs from ours. All else that strangers may have had a hand in is escaped here.
+    texts = textwrap.wrap(printable(outcome.summary), room)
+    for line in printable_lines(outcome.detail).split("\n") if outcome.detail else ():
         texts.extend(textwrap.wrap(line, room, subsequent_indent="  ", break_long_words=False))
     if outcome.remedy:
-        texts.extend(textwrap.wrap(f"→ {outcome.remedy}", room, subsequent_indent="  "))
+        texts.extend(textwrap.wrap(f"→ {printable(outcome.remedy)}", room, subsequent_indent="  "))
     first, *others = texts
     return [f"  {status}  {_name(result):{width}}  {first}", *(indent + text for text in others)]
 

@@ -6,6 +6,7 @@ import argparse
 from otel_qtap.cli import configuration
 from otel_qtap.errors import HealthError, SettingsError
 from otel_qtap.settings.values import HostPort
+from otel_qtap.terminal import printable_lines
 
 _SECONDS = 2.0
 """Longest wait for the answer: below the usual limit of a health check."""
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         path = "/livez" if arguments.live else "/readyz"
         status, text = _ask("OTEL_QTAP_HEALTH_ADDRESS", settings.health.address, path)
-    print(text, end="")
+    print(printable_lines(text), end="")  # whoever holds the address may say anything
     return 0 if status == 200 else 1
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from otel_qtap import __version__
 from otel_qtap.errors import QtapError
+from otel_qtap.terminal import printable_lines
 
 COMMANDS = ("run", "doctor", "health", "payload", "serve", "config", "record", "replay")
 """Each is a module of this package with ``add_parser(subparsers)``, which sets ``func`` to its ``run``."""
@@ -93,5 +94,5 @@ def _complain(message: str) -> None:
     label = "otel-qtap:"
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         label = _COLOURED.format(label)
-    for line in message.splitlines():
+    for line in printable_lines(message).split("\n"):
         print(label, line, file=sys.stderr)

@@ -11,6 +11,7 @@ from otel_qtap.errors import QtapError, StoreError
 from otel_qtap.model.exchange import Part
 from otel_qtap.objectstore.reader import Reference, read_part
 from otel_qtap.objectstore.registry import locate
+from otel_qtap.terminal import printable, printable_lines
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,7 +22,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "get",
         help="print the message that a reference names",
         description="Print the message that a reference names, head and body as they were stored. Only the "
-        "bytes of that message are read from the store.",
+        "bytes of that message are read from the store. On a terminal control characters are shown as "
+        "escapes; a pipe or a file gets the bytes as they are.",
     )
     get.add_argument(
         "uri",
@@ -68,6 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write(content: bytes, output: Path | None) -> int:
     if output is None:
+        if sys.stdout.isatty():
+            # Whoever spoke to the observed process chose these bytes.
+            shown = printable_lines(content.decode(errors="backslashreplace"))
+            content = shown.encode(sys.stdout.encoding, "backslashreplace")
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return 0
@@ -83,5 +89,5 @@ def _write(content: bytes, output: Path | None) -> int:
 
 
 def _complain(message: str, exit_code: int) -> int:
-    print(f"otel-qtap: {message}", file=sys.stderr)
+    print(f"otel-qtap: {printable(message)}", file=sys.stderr)
     return exit_code

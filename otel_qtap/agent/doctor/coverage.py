@@ -12,6 +12,7 @@ from otel_qtap.agent.doctor.outcome import Outcome, ok, skip, warn
 from otel_qtap.agent.watcher import chosen_processes
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.discovery.scan import process_ids
+from otel_qtap.terminal import printable
 
 MAX_GROUPS = 40
 _MAX_PIDS = 8
@@ -69,7 +70,8 @@ def _groups(listed: _Listed) -> Iterable[str]:
         if gone:
             who.append(f"{gone} that ended")
         part = "in part " if state == State.PARTIAL else ""
-        yield f"{name} ({' and '.join(who)}): {part}{reason}: {detail.removeprefix(f'{name}: ')}"
+        said = detail.removeprefix(f"{name}: ")
+        yield printable(f"{name} ({' and '.join(who)}): {part}{reason}: {said}")
     if len(groups) > MAX_GROUPS:
         yield f"and {len(groups) - MAX_GROUPS} more; `otel-qtap doctor --json` has all"
 

@@ -10,6 +10,7 @@ from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.plan import LibraryPlan, ProbeSite, SiteKind
 from otel_qtap.discovery.scan import shown_path
 from otel_qtap.probes.spec import DATA_HOOKS
+from otel_qtap.terminal import printable
 
 
 def libraries(host: Host) -> Outcome:
@@ -53,7 +54,7 @@ def _plans(host: Host) -> tuple[list[LibraryPlan], list[str]]:
         try:
             plan = host.files.locator.locate(str(path))
         except ElfError as error:
-            unreadable.append(f"{path} (OTEL_QTAP_CAPTURE_LIBRARIES): {error}")
+            unreadable.append(printable(f"{path} (OTEL_QTAP_CAPTURE_LIBRARIES): {error}"))
         else:
             if plan.identity not in known:
                 plans.append(plan)
@@ -66,13 +67,14 @@ def _describe(plan: LibraryPlan) -> str:
     kinds = Counter(site.kind for site in plan.sites)
     sites = ", ".join(f"{kinds[kind]} {kind}" for kind in SiteKind if kinds[kind]) or "no sites"
     reasons: Iterable[str] = (
-        f"\n  {site.function}: {', '.join(filter(None, ('classic', site.reason)))}"
+        f"{site.function}: {', '.join(filter(None, ('classic', site.reason)))}"
         for site in plan.sites
         if _is_dear(site)
     )
     if not plan.sites:
-        reasons = (f"\n  {refusal.function}: {refusal.reason}" for refusal in plan.refusals)
-    return f"{shown_path(plan.path)}{release}: {sites}{''.join(dict.fromkeys(reasons))}"
+        reasons = (f"{refusal.function}: {refusal.reason}" for refusal in plan.refusals)
+    first = printable(f"{shown_path(plan.path)}{release}: {sites}")
+    return "\n".join((first, *(f"  {printable(reason)}" for reason in dict.fromkeys(reasons))))
 
 
 def _is_dear(site: ProbeSite) -> bool:

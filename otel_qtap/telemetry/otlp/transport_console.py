@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from otel_qtap.telemetry.otlp.json_form import to_objects
 from otel_qtap.telemetry.otlp.requests import Signal
 from otel_qtap.telemetry.otlp.transport import Attempt, Outcome
+from otel_qtap.terminal import printable_json
 
 
 class ConsoleTransport:
@@ -21,7 +22,7 @@ class ConsoleTransport:
         """Write one line per item; see ``Transport.send``."""
         try:
             for item in _items(to_objects(self._signal, body)):
-                self._stream.write(json.dumps(item, ensure_ascii=False) + "\n")
+                self._stream.write(printable_json(json.dumps(item, ensure_ascii=False)) + "\n")
             self._stream.flush()
         except (OSError, ValueError):  # the reader is gone, or the stream was closed
             return Attempt(outcome=Outcome.REFUSED, reason="stream_closed")

@@ -83,3 +83,14 @@ def test_a_file_that_is_refused_ends_with_code_2(tmp_path: Path, capsys: pytest.
     assert f"{file}:2: objects.ulr is not a setting of otel-qtap. Did you mean objects.url?" in (
         capsys.readouterr().err
     )
+
+
+def test_values_are_shown_on_one_line_without_control_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_QTAP_CAPTURE_LIBRARIES", "/tmp/\x1b[2J\n/usr/lib/x")
+    monkeypatch.setenv("OTEL_\x1b[2J", "1")
+    assert main(["config", "--changed"]) == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert r"/tmp/\x1b[2J\n/usr/lib/x" in said.out

@@ -82,6 +82,16 @@ def test_colour_only_where_it_is_asked_for() -> None:
     assert "\033" not in render(REPORT, coloured=False, columns=80)
 
 
+def test_no_text_reaches_the_terminal_as_a_command() -> None:
+    strange = "\x1b[2J\x07\x7f\x9b31m\x85 ok"
+    outcome = fail(strange, detail=f"{strange}\n\x0c{strange}", remedy=strange)
+    report = Report((Result("a.b", Severity.DELIVERY, outcome),))
+    lines = render(report, coloured=False, columns=200).split("\n")
+    assert len(lines) == len(("A", "summary", "detail", "detail", "remedy", "", "verdict"))
+    assert all(line.isprintable() for line in lines)
+    assert json.loads(json.dumps(report.as_json()))["checks"][0]["summary"] == strange
+
+
 @pytest.mark.bpf
 def test_all_is_well_here(tmp_path: Path) -> None:
     with running_sink() as sink:

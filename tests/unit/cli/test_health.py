@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from otel_qtap.agent.health import HealthServer
+from otel_qtap.cli import health
 from otel_qtap.cli.main import main
 from otel_qtap.conditions import State
 from otel_qtap.listening import listen
@@ -95,3 +96,11 @@ def test_the_viewer_is_asked_at_its_own_address(tls: bool, pki: Pki, tmp_path: P
         monkeypatch.setenv("OTEL_QTAP_SERVE_ADDRESS", urlsplit(viewer.url).netloc)
         assert main(["health", "--viewer"]) == 0
     assert main(["health", "--viewer"]) == 1
+
+
+def test_whoever_holds_the_address_gives_the_terminal_no_commands(
+    agent: Agent, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_ask", lambda *_: (200, "ready\n\x1b[2J\x9b31m\n"))
+    assert main(["health"]) == 0
+    assert capsys.readouterr().out == "ready\n\\x1b[2J\\x9b31m\n"

@@ -97,6 +97,15 @@ def test_expected_errors_end_with_their_message_and_code(
     assert capsys.readouterr().err == "otel-qtap: x\n"
 
 
+def test_a_message_may_have_lines_but_nothing_that_a_terminal_obeys(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(config, "run", raising(QtapError("/tmp/\x1b[2J\x85 is in the way\nremove it")))
+
+    assert main(["config"]) == 1
+    assert capsys.readouterr().err == ("otel-qtap: /tmp/\\x1b[2J\\x85 is in the way\notel-qtap: remove it\n")
+
+
 def test_an_unexpected_error_shows_its_type_and_place_but_not_its_text(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import gzip
+import os
+import pty
 import stat
 import subprocess
 import sys
@@ -104,3 +106,22 @@ def test_a_damaged_reference(record):
     done = get(record.request_ref.uri + "0")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"ends before byte" in done.stderr
+
+
+def test_a_terminal_gets_escapes_instead_of_control_characters(record):
+    """What was captured may be an answer that a stranger chose."""
+    controller, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "otel_qtap", "payload", "get", record.response_ref.uri, "--decode"],
+            stdout=terminal,
+            check=False,
+        )
+        shown = os.read(controller, 65536)
+    finally:
+        os.close(terminal)
+        os.close(controller)
+    assert done.returncode == 0
+    assert b"\\x1a\\x1b\\x1c" in shown
+    assert b"~\\x7f\\x80" in shown
+    assert shown.replace(b"\r\n", b"").replace(b"\t", b"").decode("ascii").isprintable()

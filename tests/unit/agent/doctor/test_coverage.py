@@ -118,3 +118,19 @@ def test_an_address_where_something_else_answers_nothing(make_host: MakeHost) ->
         deaf.close()
         host = make_host(OTEL_QTAP_HEALTH_ADDRESS=f"127.0.0.1:{free_port()}")
     assert "no agent runs" in coverage(host).summary
+
+
+def test_a_process_forges_no_line_and_reaches_no_terminal_with_its_names(make_host: MakeHost) -> None:
+    forged = "/tmp/\x1b[2J\x9b\n  ok    all is well"
+    listed = [
+        process(1, executable=forged, detail=f"{forged}: JSSE"),
+        process(2, executable="", command=forged, detail=f"{forged} is probed"),
+    ]
+    with agent(make_host, said(*listed)) as host:
+        outcome = coverage(host)
+    lines = outcome.detail.split("\n")
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert lines[0].endswith("(process 1): unsupported: JSSE")
+    assert outcome.data is not None
+    assert outcome.data["not_captured"] == listed

@@ -96,3 +96,22 @@ def test_a_named_library_that_is_none(make_host: Callable[..., Host], tmp_path: 
     outcome = libraries.libraries(make_host(OTEL_QTAP_CAPTURE_LIBRARIES=str(absent)))
     assert outcome.status is Status.WARN
     assert str(absent) in outcome.detail
+
+
+def test_a_path_forges_no_line_and_reaches_no_terminal_as_it_is(judge: Callable[..., Outcome]) -> None:
+    path = "/tmp/\x1b[2J\x9b31m\n  ok    all is well"
+    refusal = Refusal("openssl\n", f"{path} is no ELF file")
+    outcome = judge(
+        PAIR, plan(path, release="", refusals=(refusal,)), plan(path, site("SSL\n", SiteKind.ENTRY))
+    )
+    lines = outcome.detail.split("\n")
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_named_file_that_cannot_be_read_is_one_line(make_host: Callable[..., Host]) -> None:
+    host = make_host(OTEL_QTAP_CAPTURE_LIBRARIES="/absent/\x1b[2J")
+    host.files.plans[:] = []
+    outcome = libraries.libraries(host)
+    assert "/absent/\\x1b[2J" in outcome.detail
+    assert outcome.detail.isprintable()

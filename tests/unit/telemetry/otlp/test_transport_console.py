@@ -54,3 +54,12 @@ def test_closed_stream_is_told_and_does_not_raise():
     stream.close()
     attempt = ConsoleTransport(Signal.TRACES, stream).send(request_with(("GET", {})), None)
     assert (attempt.outcome, attempt.reason) == (Outcome.REFUSED, "stream_closed")
+
+
+def test_nothing_that_a_terminal_obeys_is_written():
+    stream = io.StringIO()
+    value = "/\x1b[2J\x7f\x9b31m\u202e"
+    ConsoleTransport(Signal.TRACES, stream).send(request_with(("GET", {"url.path": value})), None)
+    line = stream.getvalue().removesuffix("\n")
+    assert line.isprintable()
+    assert json.loads(line)["attributes"]["url.path"] == value
