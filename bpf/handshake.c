@@ -305,6 +305,16 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 	fresh.seen_ns = bpf_ktime_get_boot_ns();
 	fresh.local_port = qtap_local_port(socket);
 	fresh.remote_port = qtap_remote_port(socket);
+	hello = hellos.lookup(&socket);
+	// That of another connection is left where nobody saw its end.
+	if (hello && (hello->local_port != fresh.local_port || hello->remote_port != fresh.remote_port))
+		hello = NULL;
+	if (kind == QTAP_CLIENT_HELLO && hello && hello->tgid == tgid && qtap_same_random(random, hello->client_random)) {
+		// One that was looked at before it is received (MSG_PEEK), or that a server asked for again: it is
+		// counted, and what became of its connection is known by the first.
+		qtap_submit_handshake(transfer, hello, tgid);
+		return;
+	}
 	if (kind == QTAP_CLIENT_HELLO) {
 		__builtin_memcpy(fresh.client_random, random, QTAP_RANDOM_BYTES);
 		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_CLIENT : QTAP_SERVER;
@@ -314,10 +324,6 @@ QTAP_INLINE void qtap_look_at_transfer(struct qtap_transfer *transfer)
 		qtap_remember_random(transfer, random, tgid);
 		qtap_submit_handshake(transfer, &fresh, tgid);
 	} else {
-		hello = hellos.lookup(&socket);
-		// That of another connection is left where nobody saw its end.
-		if (hello && (hello->local_port != fresh.local_port || hello->remote_port != fresh.remote_port))
-			hello = NULL;
 		fresh.role = transfer->direction == QTAP_EGRESS ? QTAP_SERVER : QTAP_CLIENT;
 		if (hello)
 			fresh = *hello;

@@ -109,7 +109,7 @@ enum qtap_file_kind {
 struct qtap_speaker {
 	__u64 process_start_ns;
 	__u64 called_ns; // when a call of a probed TLS library was first seen in it, 0: none so far
-	__u64 hellos;    // ClientHellos that it sent or received
+	__u64 hellos;    // ClientHellos that it sent or received, each once a connection
 	__u64 relayed;   // of these, those that it passed on from one connection to another: sent and received count
 	__u64 captured;  // connections with a hello that ended and of which plaintext was captured
 	__u64 missed;    // those of which none was, though they carried QTAP_CONVERSATION_BYTES

@@ -59,7 +59,7 @@ class Speaker(NamedTuple):
     called_ns: int
     """When a call of a probed TLS library was first seen in it; 0: none so far."""
     hellos: int
-    """ClientHellos that it sent or received."""
+    """ClientHellos that it sent or received, each once a connection."""
     relayed: int
     """Of these, those that it passed on from one connection to another: sent and received count."""
     captured: int

@@ -40,6 +40,8 @@ RELAY = """
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 inner, _ = listener.accept()
+for _ in range(int(sys.argv[2])):
+    inner.recv(65536, socket.MSG_PEEK)
 outer = socket.create_connection(("127.0.0.1", port))
 def carry(one, other):
     try:
@@ -112,9 +114,11 @@ def test_conversations_without_calls_are_missed(multi_tap: Tap, size: int, misse
     assert struct.unpack("<Q", counts[struct.pack("<I", 1)])[0] >= 1
 
 
-def test_relay_is_told_from_a_speaker(multi_tap: Tap, pki: Pki) -> None:
+@pytest.mark.parametrize("peeks", [0, 3])
+def test_relay_is_told_from_a_speaker(multi_tap: Tap, pki: Pki, peeks: int) -> None:
+    """Also one that looks at the hello first, to choose where to pass it on to."""
     with running_raw_echo(pki) as server:
-        relay = start(RELAY, server.port)
+        relay = start(RELAY, server.port, peeks)
         assert relay.stdout is not None
         client = start(OPENSSL_CLIENT, int(relay.stdout.readline()), pki.ca)
         assert multi_tap.read_until_end(client) == 0
@@ -147,6 +151,22 @@ def test_both_ends_in_one_process_are_no_relay(multi_tap: Tap, pki: Pki) -> None
 
     found = known(multi_tap, both.pid, lambda speaker: speaker.captured == 2)
     assert (found.hellos, found.relayed) == (2, 0)
+
+
+@pytest.mark.parametrize("tap", ["multi/auto", "perf/auto"], indirect=True)
+def test_a_hello_that_is_said_again_counts_once(tap: Tap) -> None:
+    """As a server may ask for it, with another key in it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        say = "    plain.sendall(bytes.fromhex(sys.argv[2]))\n"
+        script = UNKNOWN_CLIENT.replace(say, 2 * say)
+        client = start(script, listener.getsockname()[1], client_hello().hex(), 100)
+        accepted, _ = listener.accept()
+        while accepted.recv(65536):
+            pass
+        accepted.close()
+        assert tap.read_until_end(client) == 0
+
+    assert known(tap, client.pid, lambda speaker: True).hellos == 1
 
 
 def test_the_first_two_hellos_of_a_process_count_both_when_they_are_sent_at_once(multi_tap: Tap) -> None:

@@ -13,6 +13,9 @@ from otel_qtap.probes import unsupported
 MISSED_CONNECTIONS = 3
 """So many conversations without plaintext show that another library is at work; one or two may be chance."""
 
+RELAYED_SHARE = 0.9
+"""Of the hellos of a relay so many are passed on, at least."""
+
 
 class State(StrEnum):
     """``qtap.coverage.state``."""
@@ -75,7 +78,7 @@ def judge(speaker: Speaker, *, selected: bool | None, verdicts: Collection[FileV
     ``selected``: whether the user's selectors allow it; None when they name it neither way and it is left
     out because others are included. ``verdicts`` are on the files that it maps and that have to do with TLS.
     """
-    if speaker.hellos and speaker.hellos == speaker.relayed:
+    if is_relay(speaker):
         return RELAY
     if not selected:
         return _excluded(selected)
@@ -86,6 +89,12 @@ def judge(speaker: Speaker, *, selected: bool | None, verdicts: Collection[FileV
         text = f"{speaker.missed} of its connections were not captured, others were; {why.detail}"
         return Judgement(State.PARTIAL, why.reason, why.library, text)
     return CAPTURED
+
+
+def is_relay(speaker: Speaker) -> bool:
+    """Whether a process passes on what others say: nearly all hellos, for not every one finds an upstream."""
+    passes_on = speaker.relayed >= RELAYED_SHARE * speaker.hellos > 0
+    return passes_on and not speaker.called_ns
 
 
 def _excluded(selected: bool | None) -> Judgement:

@@ -16,6 +16,7 @@ from otel_qtap.agent.coverage.judging import (
     Judgement,
     Reason,
     State,
+    is_relay,
     judge,
 )
 from otel_qtap.agent.workloads import ProcessKey, process_key
@@ -167,7 +168,7 @@ class Speakers:
             if speaker.called_ns and (known.seen is None or known.seen.reason is not Reason.EXCLUDED):
                 self._tell(known, CAPTURED)
                 return
-            if speaker.hellos and speaker.hellos == speaker.relayed:
+            if is_relay(speaker):
                 self._tell(known, RELAY)
                 return
         self._tell(known, known.seen or ENDED)

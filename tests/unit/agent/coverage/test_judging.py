@@ -99,10 +99,19 @@ def test_who_is_left_out_by_the_settings_is_told_which(selected: bool | None, va
     assert variable in found.detail
 
 
-def test_a_relay_is_one_only_if_it_passes_on_all_hellos() -> None:
-    assert judge(speaker(hellos=4, relayed=4), selected=True, verdicts=()) == RELAY
-    assert judge(speaker(hellos=5, relayed=4), selected=True, verdicts=()).reason is Reason.NO_LIBRARY
-    assert judge(speaker(hellos=0), selected=True, verdicts=()).reason is Reason.NO_LIBRARY
+@pytest.mark.parametrize(
+    ("hellos", "relayed", "passes_on"),
+    [(4, 4, True), (21, 20, True), (21, 18, False), (1, 0, False), (0, 0, False)],
+)
+def test_a_relay_passes_on_nearly_all_hellos(hellos: int, relayed: int, passes_on: bool) -> None:
+    found = judge(speaker(hellos=hellos, relayed=relayed), selected=True, verdicts=())
+
+    assert (found == RELAY) is passes_on
+    assert found.reason is (Reason.NONE if passes_on else Reason.NO_LIBRARY)
+
+
+def test_what_calls_a_library_is_no_relay_whatever_it_passes_on() -> None:
+    assert judge(speaker(called=True, hellos=4, relayed=4), selected=True, verdicts=()) == CAPTURED
 
 
 def test_many_conversations_that_were_missed_show_a_second_library() -> None:
