@@ -5,6 +5,7 @@ table         which handshake belongs to which connection; bounded, with ages
 facts         all that a handshake tells
 records       records to handshake messages
 wire          numbers and vectors within a message
+extensions    the extensions of a hello
 client_hello, server_hello, key_exchange, certificate   the messages
 ja3, ja4      fingerprints of both ends
 versions, ciphers, groups, grease, protocols   numbers and names

@@ -14,6 +14,8 @@ from otel_qtap.handshake.wire import CutOffError, Reader
 from otel_qtap.model.handshake import CertificateFacts
 
 _LONGEST_NAME: Final = 1024
+_LARGEST: Final = 16 * 1024
+"""No longer is a flight that is followed. It bounds what is remembered as well."""
 
 
 def first_certificate(body: bytes) -> bytes:
@@ -26,10 +28,14 @@ def first_certificate(body: bytes) -> bytes:
         return b""
 
 
-@lru_cache(maxsize=128)  # a client has few servers, and a server one certificate
 def certificate_facts(der: bytes) -> CertificateFacts:
     """What a certificate says of itself. Of one that cannot be read there is the digest alone."""
-    sha256 = hashlib.sha256(der).hexdigest().upper()
+    return _remembered(der) if len(der) <= _LARGEST else CertificateFacts(sha256=_digest(der))
+
+
+@lru_cache(maxsize=128)  # a client has few servers, and a server one certificate
+def _remembered(der: bytes) -> CertificateFacts:
+    sha256 = _digest(der)
     try:
         # Malformed and outdated forms are warned of, certificate by certificate.
         with warnings.catch_warnings(action="ignore"):
@@ -49,6 +55,10 @@ def _described(der: bytes, sha256: str) -> CertificateFacts:
         not_before=_iso(certificate.not_valid_before_utc),
         not_after=_iso(certificate.not_valid_after_utc),
     )
+
+
+def _digest(der: bytes) -> str:
+    return hashlib.sha256(der).hexdigest().upper()
 
 
 def _iso(moment: datetime) -> str:

@@ -4,6 +4,7 @@
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from otel_qtap.handshake.extensions import read_extensions
 from otel_qtap.handshake.protocols import read_protocols
 from otel_qtap.handshake.wire import CutOffError, Reader, numbers
 
@@ -15,9 +16,15 @@ ALPN: Final = 16
 SESSION_TICKET: Final = 35
 SUPPORTED_VERSIONS: Final = 43
 
+_READ: Final = frozenset(
+    {SERVER_NAME, SUPPORTED_GROUPS, POINT_FORMATS, SIGNATURE_ALGORITHMS, ALPN, SESSION_TICKET}
+    | {SUPPORTED_VERSIONS}
+)
 _RANDOM_BYTES: Final = 32
 _HOST_NAME: Final = 0
 _LONGEST_NAME: Final = 255
+_MOST_NAMES: Final = 8
+"""Of servers; other kinds than names of hosts were never defined."""
 
 
 class ClientHello(NamedTuple):
@@ -63,24 +70,13 @@ def _read_message(fields: _Fields, reader: Reader) -> bool:
     reader.vector(1)  # compression methods
     if not reader.left:  # no extensions at all, which SSL 3 and TLS 1.0 allow
         return True
-    extensions, has_all = reader.available_vector(2)
-    _read_extensions(fields, Reader(extensions))
-    return has_all
-
-
-def _read_extensions(fields: _Fields, reader: Reader) -> None:
-    types: list[int] = []
-    try:
-        while reader.left:
-            kind = reader.number(2)
-            content, whole = reader.available_vector(2)
-            types.append(kind)
-            with suppress(CutOffError):
-                _read_extension(fields, kind, content)
-            if not whole:
-                raise CutOffError
-    finally:
-        fields["extensions"] = tuple(types)
+    data, has_all = reader.available_vector(2)
+    extensions = read_extensions(data, _READ)
+    fields["extensions"] = extensions.types
+    for kind, content in extensions.contents.items():
+        with suppress(CutOffError):
+            _read_extension(fields, kind, content)
+    return has_all and extensions.whole
 
 
 def _read_extension(fields: _Fields, kind: int, content: bytes) -> None:
@@ -103,7 +99,7 @@ def _read_extension(fields: _Fields, kind: int, content: bytes) -> None:
 def _host_name(content: bytes) -> str:
     """The name asked for; empty where it is none that a host can have."""
     names = Reader(Reader(content).vector(2))
-    while names.left:
+    for _ in range(_MOST_NAMES):
         kind, name = names.number(1), names.vector(2)
         if kind == _HOST_NAME:
             text = name.decode("ascii", "replace")

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from otel_qtap.handshake.certificate import certificate_facts, first_certificate
 from otel_qtap.handshake.ciphers import CIPHER_NAMES, cipher_label
@@ -26,6 +26,11 @@ from otel_qtap.handshake.server_hello import ServerHello, read_server_hello
 from otel_qtap.handshake.versions import TLS_1_3, VERSION_NAMES
 from otel_qtap.model.handshake import HandshakeFacts
 
+_MOST_CIPHERS: Final = 128
+_MOST_PROTOCOLS: Final = 16
+_MOST_REMEMBERED: Final = 256
+"""Numbers, and bytes of names, in an offer that is remembered: few clients have half of it."""
+
 
 def handshake_facts(
     from_client: Iterable[bytes], from_server: Iterable[bytes], *, timestamp_ns: int = 0
@@ -37,7 +42,7 @@ def handshake_facts(
     """
     client, server = _read(from_client), _read(from_server)
     hello, choice = _client_hello(client), _server_hello(server)
-    offer = _offer(hello._replace(session_id=b"", server_name="", has_ticket=False)) if hello else None
+    offer = _offer(hello) if hello else None
     their_certificate = _certificate(server)
     protocol, version = VERSION_NAMES.get(choice.version, ("", "")) if choice else ("", "")
     return HandshakeFacts(
@@ -52,7 +57,9 @@ def handshake_facts(
         ),
         server_name=hello.server_name if hello else "",
         offered_protocols=offer.protocols if offer else (),
+        protocols_omitted=offer.protocols_omitted if offer else 0,
         offered_ciphers=offer.ciphers if offer else (),
+        ciphers_omitted=offer.ciphers_omitted if offer else 0,
         client_ja3=offer.ja3 if offer else "",
         client_ja4=offer.ja4 if offer else "",
         server_ja3s=ja3s(choice) if choice else "",
@@ -66,17 +73,43 @@ class _Offer(NamedTuple):
     ja3: str
     ja4: str
     protocols: tuple[str, ...]
+    protocols_omitted: int
     ciphers: tuple[str, ...]
+    ciphers_omitted: int
 
 
-@lru_cache(maxsize=256)  # clients of one kind offer the same each time: it is worked out and kept once
 def _offer(hello: ClientHello) -> _Offer:
+    offered = hello._replace(session_id=b"", server_name="", has_ticket=False)
+    is_usual = sum(map(len, (*_lists(hello), hello.protocols, *hello.protocols))) <= _MOST_REMEMBERED
+    return _remembered_offer(offered) if is_usual else _read_offer(offered)
+
+
+def _lists(hello: ClientHello) -> tuple[tuple[int, ...], ...]:
+    return (
+        hello.ciphers,
+        hello.extensions,
+        hello.groups,
+        hello.point_formats,
+        hello.signature_algorithms,
+        hello.versions,
+    )
+
+
+def _read_offer(hello: ClientHello) -> _Offer:
+    """Fingerprints of all that is offered, and names of as much of it as anybody offers in earnest."""
+    ciphers = without_grease(hello.ciphers)
     return _Offer(
         ja3=ja3(hello),
         ja4=ja4(hello),
-        protocols=tuple(map(protocol_label, hello.protocols)),
-        ciphers=tuple(map(cipher_label, without_grease(hello.ciphers))),
+        protocols=tuple(map(protocol_label, hello.protocols[:_MOST_PROTOCOLS])),
+        protocols_omitted=max(0, len(hello.protocols) - _MOST_PROTOCOLS),
+        ciphers=tuple(map(cipher_label, ciphers[:_MOST_CIPHERS])),
+        ciphers_omitted=max(0, len(ciphers) - _MOST_CIPHERS),
     )
+
+
+# Clients of one kind offer the same each time: it is worked out and kept once.
+_remembered_offer = lru_cache(maxsize=256)(_read_offer)
 
 
 def _read(pieces: Iterable[bytes]) -> list[Message]:

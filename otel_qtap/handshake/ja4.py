@@ -5,7 +5,7 @@ Written after their public descriptions: https://github.com/FoxIO-LLC/ja4/tree/m
 """
 
 import hashlib
-from collections.abc import Iterable
+import struct
 from typing import Final
 
 from otel_qtap.handshake.client_hello import ALPN, SERVER_NAME, ClientHello
@@ -61,8 +61,8 @@ def _ends(protocols: tuple[bytes, ...]) -> str:
     return text[0] + text[-1]
 
 
-def _joined(values: Iterable[int]) -> str:
-    return ",".join(f"{value:04x}" for value in values)
+def _joined(values: list[int]) -> str:
+    return struct.pack(f">{len(values)}H", *values).hex(",", 2)
 
 
 def _digest(text: str) -> str:

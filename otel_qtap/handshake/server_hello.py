@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from otel_qtap.handshake.client_hello import ALPN, SUPPORTED_VERSIONS
+from otel_qtap.handshake.extensions import read_extensions
 from otel_qtap.handshake.protocols import read_protocols
 from otel_qtap.handshake.wire import CutOffError, Reader
 
 PRE_SHARED_KEY: Final = 41
 KEY_SHARE: Final = 51
 
+_READ: Final = frozenset({SUPPORTED_VERSIONS, KEY_SHARE, ALPN, PRE_SHARED_KEY})
 _RANDOM_BYTES: Final = 32
 _RETRY: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """The random of a HelloRetryRequest, which asks for another ClientHello (RFC 8446 section 4.1.3)."""
@@ -49,27 +51,22 @@ def read_server_hello(body: bytes, *, whole: bool = True) -> ServerHello:
         if not reader.left:
             hello.whole = whole
             return hello
-        extensions, has_all = reader.available_vector(2)
-        _read_extensions(hello, Reader(extensions))
-        hello.whole = whole and has_all
+        data, has_all = reader.available_vector(2)
+        extensions = read_extensions(data, _READ)
+        hello.extensions = extensions.types
+        for kind, content in extensions.contents.items():
+            with suppress(CutOffError):
+                _read_extension(hello, kind, content)
+        hello.whole = whole and has_all and extensions.whole
     return hello
 
 
-def _read_extensions(hello: ServerHello, reader: Reader) -> None:
-    types: list[int] = []
-    try:
-        while reader.left:
-            kind = reader.number(2)
-            content = reader.vector(2)
-            types.append(kind)
-            with suppress(CutOffError):
-                if kind == SUPPORTED_VERSIONS:
-                    hello.version = Reader(content).number(2)
-                elif kind == KEY_SHARE:
-                    hello.group = Reader(content).number(2)
-                elif kind == ALPN:
-                    hello.protocols = read_protocols(content)
-                elif kind == PRE_SHARED_KEY:
-                    hello.has_pre_shared_key = True
-    finally:
-        hello.extensions = tuple(types)
+def _read_extension(hello: ServerHello, kind: int, content: bytes) -> None:
+    if kind == SUPPORTED_VERSIONS:
+        hello.version = Reader(content).number(2)
+    elif kind == KEY_SHARE:
+        hello.group = Reader(content).number(2)
+    elif kind == ALPN:
+        hello.protocols = read_protocols(content)
+    elif kind == PRE_SHARED_KEY:
+        hello.has_pre_shared_key = True

@@ -38,8 +38,12 @@ class HandshakeFacts:
     server_name: str = ""
     """The name that the client asked for (SNI)."""
     offered_protocols: tuple[str, ...] = ()
-    """What the client offered by ALPN, in its order."""
+    """What the client offered by ALPN, in its order: the first of it, where it is more than clients offer."""
+    protocols_omitted: int = 0
+    """How many more it offered."""
     offered_ciphers: tuple[str, ...] = ()
+    """As the protocols."""
+    ciphers_omitted: int = 0
     client_ja3: str = ""
     client_ja4: str = ""
     server_ja3s: str = ""

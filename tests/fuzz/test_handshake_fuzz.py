@@ -59,7 +59,11 @@ FLIGHTS = st.lists(pieces(), max_size=3)
 
 
 def check_bounds(facts: HandshakeFacts, sent: int) -> None:
-    assert len(facts.offered_ciphers) + len(facts.offered_protocols) <= sent
+    offered = len(facts.offered_ciphers) + len(facts.offered_protocols)
+    assert offered + facts.ciphers_omitted + facts.protocols_omitted <= sent
+    assert len(facts.offered_ciphers) <= 128
+    assert len(facts.offered_protocols) <= 16
+    assert all(len(name) <= 64 for name in (facts.next_protocol, *facts.offered_protocols))
     assert len(facts.server_name) <= 255
     for certificate in (facts.client_certificate, facts.server_certificate):
         if certificate:

@@ -71,13 +71,30 @@ _OF_CERTIFICATES = (
 TLS_EVENT_ATTRIBUTES = (
     Attribute(names.TLS_CURVE, "string", _EVENT, "Named group of the key exchange."),
     Attribute(
-        names.TLS_OFFERED_PROTOCOLS, "string[]", _EVENT, "What the client offered by ALPN, in its order."
+        names.TLS_OFFERED_PROTOCOLS,
+        "string[]",
+        _EVENT,
+        "What the client offered by ALPN, in its order: the first 16. An ellipsis ends a name that is "
+        "cut after 63 characters.",
+    ),
+    Attribute(
+        names.TLS_PROTOCOLS_OMITTED,
+        "int",
+        f"{_EVENT}; if any",
+        f"How many more than `{names.TLS_OFFERED_PROTOCOLS}` has the client offered.",
     ),
     Attribute(
         names.TLS_OFFERED_CIPHERS,
         "string[]",
         _EVENT,
-        "Cipher suites that the client offered, by IANA's names or `0x` and the number, without GREASE.",
+        "Cipher suites that the client offered, by IANA's names or `0x` and the number, without GREASE: the "
+        "first 128. Fingerprints are of all.",
+    ),
+    Attribute(
+        names.TLS_CIPHERS_OMITTED,
+        "int",
+        f"{_EVENT}; if any",
+        f"How many more than `{names.TLS_OFFERED_CIPHERS}` has the client offered.",
     ),
     Attribute(names.TLS_CLIENT_JA3, "string", _EVENT, "JA3 fingerprint of the client."),
     Attribute(names.TLS_CLIENT_JA4, "string", _EVENT, "JA4 fingerprint of the client."),

@@ -3,6 +3,7 @@ import hashlib
 import ssl
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_of_what_cannot_be_read_there_is_the_digest(der: bytes) -> None:
         assert certificate_facts(broken) == CertificateFacts(
             sha256=hashlib.sha256(broken).hexdigest().upper()
         )
+
+
+def test_of_one_too_large_to_come_whole_there_is_the_digest_and_nothing_remembered() -> None:
+    large = bytes(16 * 1024 + 1)
+    tracemalloc.start()
+    try:
+        for end in range(20):
+            facts = certificate_facts(large + bytes([end]))
+        assert facts == CertificateFacts(sha256=hashlib.sha256(large + b"\x13").hexdigest().upper())
+        assert tracemalloc.get_traced_memory()[0] < len(large)
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_is_warned_of(der: bytes) -> None:

@@ -68,3 +68,9 @@ def test_names_of_other_kinds_are_passed_over() -> None:
 def test_an_extension_of_wrong_form_leaves_the_others_alone() -> None:
     hello = read_client_hello(client_hello([(0, b"\xff"), (10, b"\xff\xff"), alpn(b"h2")]))
     assert (hello.whole, hello.protocols, hello.groups) == (True, (b"h2",), ())
+
+
+def test_behind_many_names_of_other_kinds_none_is_looked_for() -> None:
+    kind, content = server_name(b"h.example")
+    many = vector(2, (b"\7" + vector(2, b"")) * 4000 + content[2:])
+    assert read_client_hello(client_hello([(kind, many)])).server_name == ""

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real handshakes of OpenSSL, described as OpenSSL itself describes them."""
 
+import gc
 import hashlib
+import random
 import ssl
+import tracemalloc
 from itertools import product
 
 import pytest
@@ -13,6 +16,7 @@ from tests.support.memory_handshake import Handshake, client_context, server_con
 from tests.support.pki import Pki
 from tests.support.tls_wire import alpn, client_hello, message, record, server_hello
 
+KIB = 1 << 10
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 
@@ -141,3 +145,67 @@ def test_cut_off_anywhere_it_tells_nothing_wrong(pki: Pki) -> None:
         facts = handshake_facts([hello[:cut]], [flight[:cut]])
         assert getattr(facts, name) in {"", getattr(whole, name)}
         assert facts.server_certificate in {None, whole.server_certificate}
+
+
+def large_hello(seed: int) -> bytes:
+    """One that offers as much as 16 KB hold, in suites and protocols that nobody knows."""
+    draw = random.Random(seed)
+    names = [draw.randbytes(6).hex().encode() for _ in range(300)]
+    suites = [draw.randrange(0x6000, 0x6A00) for _ in range(6000)]
+    return record(message(1, client_hello([alpn(*names)], ciphers=suites)))
+
+
+def test_of_what_a_client_offers_in_bulk_the_first_is_kept_and_the_rest_counted() -> None:
+    suites = [0x0A0A, 0x1301, *range(0x6000, 0x7000)]
+    names = [b"h2", b"n" * 255, b"\xff" * 255, *(b"%d" % number for number in range(100))]
+    facts = handshake_facts([record(message(1, client_hello([alpn(*names)], ciphers=suites)))], [])
+    assert (len(facts.offered_ciphers), facts.ciphers_omitted) == (128, 4097 - 128 - 1)
+    assert facts.offered_ciphers[:2] == ("TLS_AES_128_GCM_SHA256", "0x6000")
+    assert (len(facts.offered_protocols), facts.protocols_omitted) == (16, 103 - 16)
+    assert facts.offered_protocols[:4] == ("h2", "n" * 63 + "…", "0x" + "f" * 61 + "…", "0")
+
+
+def test_an_ordinary_offer_is_told_whole(pki: Pki) -> None:
+    facts = facts_of(shake_hands(client_context(pki, TLS_1_2), server_context(pki)))
+    assert (facts.ciphers_omitted, facts.protocols_omitted) == (0, 0)
+
+
+def test_fingerprints_are_of_all_that_is_offered() -> None:
+    suites = list(range(0x6A00, 0x6000, -1))
+    kinds = [16, *range(0x5000, 0x5400)]
+    extensions = [alpn(*[b"h2"] * 100), *((kind, b"") for kind in kinds[1:])]
+    facts = handshake_facts([record(message(1, client_hello(extensions, ciphers=suites)))], [])
+
+    def listed(values: list[int]) -> bytes:
+        return ",".join(f"{value:04x}" for value in values).encode()
+
+    told = (f"771,{'-'.join(map(str, suites))},{'-'.join(map(str, kinds))},,").encode()
+    assert facts.client_ja3 == hashlib.md5(told, usedforsecurity=False).hexdigest()
+    digests = (hashlib.sha256(listed(each)).hexdigest()[:12] for each in (sorted(suites), kinds[1:]))
+    assert facts.client_ja4 == "_".join(("t12i9999h2", *digests))
+
+
+def test_nothing_remembers_large_offers() -> None:
+    hellos = [large_hello(seed) for seed in range(20)]
+    handshake_facts([hellos[0]], [])  # what is made once
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for hello in hellos:
+            handshake_facts([hello], [])
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 8 * KIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_facts_of_a_large_offer_are_small() -> None:
+    hellos = [large_hello(seed) for seed in range(50)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept = [handshake_facts([hello], []) for hello in hellos]
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < len(kept) * 12 * KIB
+    finally:
+        tracemalloc.stop()

@@ -19,3 +19,9 @@ def test_what_is_cut_off_gives_the_names_before(content: bytes) -> None:
 )
 def test_a_name_that_is_no_text_is_shown_in_digits(name: bytes, label: str) -> None:
     assert protocol_label(name) == label
+
+
+def test_a_long_name_is_cut_and_says_so() -> None:
+    assert protocol_label(b"n" * 64) == "n" * 64
+    assert protocol_label(b"n" * 65) == "n" * 63 + "…"
+    assert protocol_label(b"\0" * 255) == "0x" + "0" * 61 + "…"

@@ -65,6 +65,18 @@ def test_the_event_has_all() -> None:
     }
 
 
+def test_the_event_tells_how_much_of_an_offer_it_leaves_out() -> None:
+    facts = HandshakeFacts(
+        offered_protocols=("h2",), protocols_omitted=7, offered_ciphers=("0xBEEF",), ciphers_omitted=4000
+    )
+    assert event_attributes(facts) == {
+        "qtap.tls.client.next_protocols": ("h2",),
+        "qtap.tls.client.next_protocols_omitted": 7,
+        "tls.client.supported_ciphers": ("0xBEEF",),
+        "qtap.tls.client.supported_ciphers_omitted": 4000,
+    }
+
+
 def test_what_is_not_known_is_absent() -> None:
     assert span_attributes(HandshakeFacts()) == event_attributes(HandshakeFacts()) == {}
     only_digest = HandshakeFacts(server_certificate=CertificateFacts(sha256="CD"))
