@@ -20,7 +20,7 @@ from otel_qtap.correlation.sampling import new_sampler
 from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.objectstore.archive import Archive
 from otel_qtap.objectstore.base import ObjectStore
-from otel_qtap.objectstore.registry import open_store
+from otel_qtap.objectstore.registry import open_store, own_requests
 from otel_qtap.protocols.dispatch import Dispatcher
 from otel_qtap.protocols.http1 import HttpOptions
 from otel_qtap.protocols.registry import new_protocols
@@ -185,6 +185,7 @@ class Rooms:
             payloads=self.archive,
             telemetry=self.telemetry,
             keep_otlp=settings.capture.otlp,
+            own=own_requests(openings.store),
         )
 
     def start(self) -> None:

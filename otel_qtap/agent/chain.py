@@ -31,7 +31,7 @@ from otel_qtap.model.exchange import Exchange
 from otel_qtap.model.identity import ConnectionContext, ConnectionId, PeerSource, ProcessFacts, ProcessId
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.model.stream import ConnectionEnded, StreamEvent
-from otel_qtap.objectstore.own_requests import is_own
+from otel_qtap.objectstore.own_requests import OwnRequests
 from otel_qtap.protocols.dispatch import Dispatcher
 from otel_qtap.reassembly.tracker import ConnectionTracker
 
@@ -94,11 +94,13 @@ class _Handshake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainStatistics:
-    """Exchanges since start: handed on, of excluded processes, OTLP exports, and waiting for facts."""
+    """Exchanges since start: handed on, of excluded processes, OTLP exports, our own, waiting for facts."""
 
     exchanges: int
     excluded: int
     otlp: int
+    own: int
+    """Requests of an otel-qtap to the payload store."""
     waiting: int
     unbound: int
     """Connections that ended, with plaintext, and of which no socket was known."""
@@ -120,6 +122,7 @@ class Chain:
         payloads: PayloadSink,
         telemetry: TelemetrySink,
         keep_otlp: bool = False,
+        own: OwnRequests | None = None,
     ) -> None:
         self._workloads = workloads
         self._handshakes = handshakes
@@ -130,6 +133,8 @@ class Chain:
         self._is_otlp = correlator.exporters.observe
         self._keep_otlp = keep_otlp
         self._otlp = 0
+        self._is_own = own.include if own else None
+        self._own = 0
         self._classify = classifier.classify
         self._payloads = payloads
         self._telemetry = telemetry
@@ -281,8 +286,10 @@ class Chain:
             self._telemetry.handshake(item.connection, item.started_ns, item.ended_ns)
 
     def _add(self, exchange: Exchange) -> None:
-        if is_own(str(exchange.attributes.get("user_agent.original", ""))):
-            return  # an upload as its receiver sees it: storing it would make another one, for ever
+        if self._is_own is not None and self._is_own(exchange.kind, exchange.attributes):
+            # An upload as its receiver sees it: storing it would make another one, for ever.
+            self._own += 1
+            return
         if self._is_otlp(exchange) and not self._keep_otlp:
             # Telemetry on its way is no traffic: its sender makes no span of it either, and a span of the
             # arrival of our own would be exported in turn, for ever.
@@ -376,6 +383,7 @@ class Chain:
             exchanges=self._exchanges,
             excluded=self._excluded,
             otlp=self._otlp,
+            own=self._own,
             waiting=waiting,
             unbound=self._unbound,
         )

@@ -58,6 +58,7 @@ def publish_metrics(
     single("qtap.trace.unsampled", lambda: rooms.correlator.statistics().unsampled)
     single("qtap.trace.malformed", lambda: rooms.correlator.statistics().malformed)
     single("qtap.exchange.otlp", lambda: chain.statistics().otlp)
+    single("qtap.exchange.own", lambda: chain.statistics().own)
     single("qtap.payload.classified", lambda: rooms.classifier.statistics().cleared)
     single("qtap.payload.withheld", lambda: rooms.classifier.statistics().withheld)
     single("qtap.payload.findings", lambda: rooms.classifier.statistics().findings)

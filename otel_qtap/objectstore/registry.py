@@ -9,6 +9,7 @@ from otel_qtap.errors import SettingsError
 from otel_qtap.objectstore.base import ObjectStore
 from otel_qtap.objectstore.filesystem import FilesystemStore
 from otel_qtap.objectstore.memory import MemoryStore
+from otel_qtap.objectstore.own_requests import OwnRequests
 from otel_qtap.objectstore.s3 import S3Store
 
 _BUCKET_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
@@ -40,6 +41,11 @@ def open_store(
         case "none" if not rest:
             return None
     raise SettingsError(f"OTEL_QTAP_OBJECTS_URL={url}: no object store has this shape; set it to {SHAPES}")
+
+
+def own_requests(store: ObjectStore | None) -> OwnRequests | None:
+    """How requests to the store are known where they are observed; None where nothing is sent to it."""
+    return store.own_requests if isinstance(store, S3Store) else None
 
 
 def locate(url: str) -> tuple[ObjectStore, str]:

@@ -15,14 +15,13 @@ from urllib.parse import urlencode, urlsplit
 
 from otel_qtap.errors import NotStoredError, SettingsError, StoreError
 from otel_qtap.objectstore.base import StoredObject
-from otel_qtap.objectstore.own_requests import MARK
+from otel_qtap.objectstore.own_requests import AMAZON, MARK, OwnRequests
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
-_AMAZON = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _TRANSIENT_CODES = frozenset(
     {
         "InternalError",
@@ -75,6 +74,8 @@ class S3Store:
         if tags:
             self._options["Tagging"] = urlencode(tags)
         self._client = _new_client()
+        self.own_requests = OwnRequests(bucket, self._prefix, self._client.meta.endpoint_url)
+        """How requests to this store are known where they are observed."""
 
     def object_url(self, key: str) -> str:
         """See ObjectStore. S3 URLs hold keys as they are."""
@@ -169,7 +170,7 @@ def _new_client() -> "S3Client":
         session.get_credentials()
         client = connect("auto")
         # A custom endpoint (MinIO, Ceph, ...) rarely has a DNS name per bucket.
-        if not (urlsplit(client.meta.endpoint_url).hostname or "").endswith(_AMAZON):
+        if not (urlsplit(client.meta.endpoint_url).hostname or "").endswith(AMAZON):
             client = connect("path")
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"the AWS SDK refuses its settings: {error}") from error

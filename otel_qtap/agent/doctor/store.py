@@ -9,10 +9,9 @@ from otel_qtap.agent.doctor.directories import directory
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, fail, ok
 from otel_qtap.errors import SettingsError, StoreError
+from otel_qtap.objectstore.own_requests import PROBE_KEY
 from otel_qtap.objectstore.registry import open_store
 
-PROBE_KEY = ".otel-qtap-doctor"
-"""The object that the check writes; it stays, and is overwritten by the next check."""
 _PROBE = b"Written by `otel-qtap doctor` to see that this bucket can be written; may be deleted.\n"
 _REMEDY = "Correct OTEL_QTAP_OBJECTS_URL, the AWS_* variables, or the rights on the bucket."
 

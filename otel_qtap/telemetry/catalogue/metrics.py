@@ -62,6 +62,13 @@ METRICS = (
         "qtap.exchange.otlp", "counter", "{exchange}", (), "OTLP exports of observed processes, left out."
     ),
     Metric(
+        "qtap.exchange.own",
+        "counter",
+        "{exchange}",
+        (),
+        "Requests of an agent, the viewer or a command to the payload store, seen here and left out.",
+    ),
+    Metric(
         "qtap.protocol.malformed", "counter", "{message}", _PROTOCOL, "Messages that break their protocol."
     ),
     Metric("qtap.protocol.skipped.io", "counter", "By", _PROTOCOL, "Bytes that belong to no message."),

@@ -18,6 +18,7 @@ from otel_qtap.model.classified import ClassifiedExchange
 from otel_qtap.model.events import ProcessExited
 from otel_qtap.model.identity import ConnectionContext, Direction, ProcessFacts, Role
 from otel_qtap.model.record import Record, UploadOutcome
+from otel_qtap.objectstore.own_requests import OwnRequests
 from otel_qtap.protocols.dispatch import Dispatcher
 from otel_qtap.protocols.http1 import HttpOptions
 from otel_qtap.protocols.registry import new_protocols
@@ -80,7 +81,13 @@ class Exported:
 class Agent:
     """A chain that is fed with records of the rings."""
 
-    def __init__(self, tracker: ConnectionTracker | None = None, *, keep_otlp: bool = False) -> None:
+    def __init__(
+        self,
+        tracker: ConnectionTracker | None = None,
+        *,
+        keep_otlp: bool = False,
+        own: OwnRequests | None = None,
+    ) -> None:
         log: list[str] = []
         self.log = log
         self.store = Store(log)
@@ -106,6 +113,7 @@ class Agent:
             payloads=self.store,
             telemetry=self.exported,
             keep_otlp=keep_otlp,
+            own=own,
         )
 
     def receive(self, *records: bytes) -> None:
@@ -273,6 +281,20 @@ def test_telemetry_on_its_way_is_no_traffic_unless_it_is_wanted(keep: bool) -> N
     agent.receive(connection.data(Direction.INGRESS, export), connection.data(Direction.EGRESS, RESPONSE))
     assert len(agent.exported.records) == agent.chain.exchanges == keep
     assert agent.chain.statistics().otlp == (not keep)
+
+
+@pytest.mark.parametrize(("own", "kept"), [(OwnRequests("store", "", "https://s3:9000"), 0), (None, 1)])
+def test_another_agents_upload_makes_no_upload_and_is_counted(own: OwnRequests | None, kept: int) -> None:
+    agent = Agent(own=own)
+    connection = KernelConnection(1)
+    agent.learn(connection, "s3")
+    upload = (
+        b"PUT /store/service.name%3Dshop/0001.warc.gz HTTP/1.1\r\nHost: s3:9000\r\n"
+        b"User-Agent: Boto3/1.42 otel-qtap/0.0.1\r\nContent-Length: 4\r\n\r\nsome"
+    )
+    agent.receive(connection.data(Direction.INGRESS, upload), connection.data(Direction.EGRESS, RESPONSE))
+    assert len(agent.exported.records) == agent.chain.exchanges == kept
+    assert agent.chain.statistics().own == 1 - kept
 
 
 def secret(number: int = 1) -> KernelConnection:
