@@ -107,7 +107,7 @@ class ProbedFiles:
         return dict(entry[1] for entry in failing if entry)
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
-        """What is known of the files that a process maps as code, and have to do with TLS."""
+        """What is known of the files that a process maps as code, and have or may have to do with TLS."""
         found = []
         for verdict in self._scanner.verdicts(pid):
             for left_out, cause in (

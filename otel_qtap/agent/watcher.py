@@ -178,7 +178,8 @@ class Watcher:
         return True if known[1] else self._selectors.named(known[0])
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...] | None:
-        """On the files that a process maps and that have to do with TLS; None: it cannot be looked at."""
+        """On the files that a process maps and that have or may have to do with TLS; None: it cannot be
+        looked at."""
         return self._files.verdicts(pid) if self._reader.may_read_maps(pid) else None
 
     def exclude(self, pid: int) -> None:

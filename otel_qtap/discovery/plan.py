@@ -139,6 +139,8 @@ class FileVerdict:
     """Of the libraries that could be probed and are not: none of these is in ``libraries``."""
     unsupported: tuple[str, ...] = ()
     """Names of what is recognised and cannot be captured (``probes.unsupported`` has the reasons)."""
+    is_awaited: bool = False
+    """Whether it is looked at just now: nothing else is known of it then, not even whether it holds TLS."""
 
     @property
     def is_about_tls(self) -> bool:

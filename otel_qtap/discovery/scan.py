@@ -146,11 +146,20 @@ class LibraryScanner:
         return self._result([(pid, shown)], reached, take, wait=wait)
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
-        """What is known of the files that a process maps as code: of those that have to do with TLS."""
+        """What is known of the files that a process maps as code: of those that have to do with TLS, and of
+        those that may, for they are still looked at."""
         reached: dict[_Shown, _Reached] = {}
         list(self._reach_all(code_mappings(read_maps(self._proc, pid), pid), reached))
-        known = [self._known.get(identity) for _, _, identity in reached.values()]
-        return tuple(entry[1] for entry in known if entry and entry[1])
+        found = (self._verdict(path, identity) for _, path, identity in reached.values())
+        return tuple(verdict for verdict in found if verdict)
+
+    def _verdict(self, path: str, identity: FileIdentity) -> FileVerdict | None:
+        known = self._known.get(identity)
+        if known is not None:
+            return known[1]
+        if identity in self._examinations:
+            return FileVerdict(path=path, identity=identity, is_awaited=True)
+        return None
 
     def try_again(self, identity: FileIdentity) -> None:
         """Plan this file again when it is met next, because it could not be attached to."""

@@ -34,6 +34,8 @@ MAX_PROCESSES = 8192
 _MAX_SAID = 1024
 _TGID = struct.Struct("<I")
 _EVENT = "otel_qtap.coverage"
+_OPEN_REASONS = (Reason.NO_LIBRARY, Reason.NO_CALL)
+"""Those that another file may disprove."""
 
 
 class Processes(Protocol):
@@ -49,7 +51,7 @@ class Processes(Protocol):
         """Whether the user's selectors allow a process; None: they do not name it, and name others."""
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...] | None:
-        """On the files that it maps and that have to do with TLS; None: it cannot be looked at."""
+        """On the files that it maps and that have or may have to do with TLS; None: they cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,8 @@ class _Process:
     notice: ProcessNotice
     due: float
     seen: Judgement | None = None
-    """As it would be judged by its files alone, for processes that end before they are judged."""
+    """As it would be judged by its files alone, for processes that end before they are judged; None: they
+    were not known."""
     told: Judgement | None = None
     reasons: set[Reason] = field(default_factory=set)
     """Of which an event was made."""
@@ -138,7 +141,9 @@ class Speakers:
                     # It runs another program, of which no hello was seen.
                     self._forget(key)
                 elif again or _may_differ(known.told, speaker):
-                    self._tell(known, self._judge(known, speaker))
+                    judgement = self._judge(known, speaker)
+                    if judgement is not None:  # else at the next look
+                        self._tell(known, judgement)
 
     def _has_called(self, notice: ProcessNotice) -> bool:
         """Whether a call of a probed library was seen: as a rule, the hello was sent inside of one."""
@@ -150,7 +155,8 @@ class Speakers:
             return False
         return bool(speaker.called_ns) and _is_of(speaker, notice)
 
-    def _judge(self, known: _Process, speaker: Speaker) -> Judgement:
+    def _judge(self, known: _Process, speaker: Speaker) -> Judgement | None:
+        """None: what a file is that may make the difference is not known yet."""
         pid = known.notice.tgid
         if speaker.called_ns and not speaker.missed and self._processes.selected(pid):
             return CAPTURED  # nearly all, without a look at their files
@@ -158,7 +164,10 @@ class Speakers:
         if verdicts is None:
             running = self._processes.is_running(pid, known.notice.start_time_ns)
             return UNREADABLE if running else ENDED
-        return judge(speaker, selected=self._processes.selected(pid), verdicts=verdicts)
+        judgement = judge(speaker, selected=self._processes.selected(pid), verdicts=verdicts)
+        if judgement.reason in _OPEN_REASONS and any(verdict.is_awaited for verdict in verdicts):
+            return None
+        return judgement
 
     def _end(self, known: _Process, speaker: Speaker | None) -> None:
         """A process is gone. If it was not judged yet, this is by what was seen of it meanwhile."""

@@ -187,6 +187,18 @@ def test_what_is_new_is_not_waited_for_when_nobody_asks_to(library, looks, start
     assert looks.by(pid).result.processes == {pid}
 
 
+def test_a_file_that_is_looked_at_just_now_is_told_so(library, looks, start):
+    pid = start(library)
+    looks.scanner.mapped_by(pid, library.stat().st_ino, lambda plan: None)
+    assert [
+        (verdict.path, verdict.libraries) for verdict in looks.scanner.verdicts(pid) if verdict.is_awaited
+    ] == [(str(library), ())]
+    looks.ends()
+    verdicts = looks.scanner.verdicts(pid)
+    assert not any(verdict.is_awaited for verdict in verdicts)
+    assert [verdict.path for verdict in verdicts if verdict.libraries] == [str(library)]
+
+
 def test_libraries_that_their_names_tell_come_first(library, looks, start, tmp_path):
     renamed = tmp_path / "aaa.so"
     shutil.copy(library, renamed)

@@ -21,6 +21,7 @@ STARTED = 7 * 10**9
 PID = 4_000_001
 IDENTITY = FileIdentity(1, 2, 3, 4)
 JAVA = FileVerdict(path="/jvm/libjvm.so", identity=IDENTITY, unsupported=("java",))
+AWAITED = FileVerdict(path="/opt/app", identity=IDENTITY, is_awaited=True)
 PROBED = FileVerdict(path="/lib/libssl.so.3", identity=IDENTITY, libraries=("openssl",))
 
 
@@ -179,6 +180,34 @@ def test_one_that_ended_before_it_could_be_looked_at_is_listed_so(host: Host) ->
     host.hello()
     host.after(2)
     assert host.reasons[0] == (State.UNCAPTURED, Reason.ENDED, True)
+
+
+@pytest.mark.parametrize("others", [(), (PROBED,)], ids=["alone", "beside a probed one"])
+def test_a_file_that_is_still_looked_at_puts_the_judgement_off(
+    host: Host, others: tuple[FileVerdict, ...]
+) -> None:
+    host.files = (AWAITED, *others)
+    host.hello()
+    host.after(2)
+    assert host.told == []
+    host.files = (JAVA, *others)
+    host.after(2)
+    assert host.reasons == [UNSUPPORTED]
+
+
+def test_one_that_ends_while_its_file_is_looked_at_has_ended(host: Host) -> None:
+    host.files = (AWAITED,)
+    host.hello()
+    host.runs = False
+    host.after(2)
+    assert host.reasons[0] == (State.UNCAPTURED, Reason.ENDED, True)
+
+
+def test_a_file_that_is_still_looked_at_hides_no_reason_that_is_known(host: Host) -> None:
+    host.files = (AWAITED, JAVA)
+    host.hello()
+    host.after(2)
+    assert host.reasons == [UNSUPPORTED]
 
 
 def test_files_that_cannot_be_looked_at_are_a_lack_of_permission(host: Host) -> None:
