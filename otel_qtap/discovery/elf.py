@@ -8,11 +8,10 @@ kills the reader with SIGBUS, and this reader is the privileged process.
 
 import os
 import re
-import stat
 import struct
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from otel_qtap.discovery.evidence import Evidence, Extent, Reads
@@ -93,8 +92,21 @@ class _Symbols:
         self._names = array("I", memoryview(self.table).cast("I")[::6])
         self._matches_left = _MAX_NAME_MATCHES
 
-    def find(self, name: str) -> Iterable[tuple[int, int]]:
-        """(address, size) of each function defined under this name."""
+    def find(self, names: Iterable[str]) -> dict[str, set[tuple[int, int]]]:
+        """(address, size) of each function defined under these names, by name: those that there are.
+
+        One pass over the table for all of them, however often its strings repeat them.
+        """
+        wanted = {at: name for name in names for at in self._places(name)}
+        found: dict[str, set[tuple[int, int]]] = {}
+        for index in [index for index, at in enumerate(self._names) if at in wanted] if wanted else ():
+            at, info, _, section, address, size = struct.unpack_from("<IBBHQQ", self.table, 24 * index)
+            if info & 15 == _STT_FUNC and section and address:
+                found.setdefault(wanted[at], set()).add((address, size))
+        return found
+
+    def _places(self, name: str) -> Iterator[int]:
+        """Where in the strings this name is."""
         key = name.encode() + b"\0"
         at = self.strings.find(key)
         while at >= 0:
@@ -102,16 +114,7 @@ class _Symbols:
             if self._matches_left < 0:
                 raise ElfError("its string table repeats names without end")
             # The linker lets "read" point into "SSL_read", so a match may start inside another name.
-            first = 0
-            while True:
-                try:
-                    index = self._names.index(at, first)
-                except ValueError:
-                    break
-                _, info, _, section, address, size = struct.unpack_from("<IBBHQQ", self.table, 24 * index)
-                if info & 15 == _STT_FUNC and section and address:
-                    yield address, size
-                first = index + 1
+            yield at
             at = self.strings.find(key, at + 1)
 
     def name(self, index: int) -> str:
@@ -145,9 +148,10 @@ class ElfFile:
             raise FileGoneError(f"{path}: cannot be opened: {error}") from None
         self._reads = Reads()
         try:
-            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            identity = identify_open(self._fd)
+            if identity is None:
                 raise ElfError(f"{path}: not a regular file")
-            self.identity = identify_open(self._fd)
+            self.identity = identity
             self._read_headers()
         except BaseException:
             os.close(self._fd)
@@ -299,10 +303,10 @@ class ElfFile:
                 found.append((kind == _SHT_DYNSYM, Extent(strings.offset, strings.size)))
         return found
 
-    def defines(self, names: Iterable[str], *, exported: bool) -> bool:
-        """Whether the file defines functions of all these names, by its exports or else by .symtab."""
+    def defined(self, names: Iterable[str], *, exported: bool) -> set[str]:
+        """Of which of these names the file defines functions, by its exports or else by .symtab."""
         symbols = self._dynamic_symbols() if exported else self._static_symbols()
-        return all(any(True for _ in symbols.find(name)) for name in names)
+        return set(symbols.find(names))
 
     def file_offset(self, address: int) -> int:
         """Where in the file the byte at this virtual address is; it must be executable code."""
@@ -377,8 +381,12 @@ class ElfFile:
         A name with several different addresses is left out: which of them is meant is unknown.
         """
         found: dict[str, Function] = {}
+        names = list(names)
+        by_name = self._dynamic_symbols().find(names)
+        if missing := [name for name in names if name not in by_name]:
+            by_name |= self._static_symbols().find(missing)
         for name in names:
-            defined = set(self._dynamic_symbols().find(name)) or set(self._static_symbols().find(name))
+            defined = by_name.get(name, ())
             if len({address for address, _ in defined}) == 1:
                 address, size = max(defined, key=lambda item: item[1])
                 self.file_offset(address)

@@ -20,10 +20,12 @@ from otel_qtap.discovery.plan import FileIdentity
 
 _OVERLAYFS_MAGIC = 0x794C7630
 _AT_EMPTY_PATH = 0x1000
+_AT_STATX_DONT_SYNC = 0x4000
+"""What the kernel has in memory: who serves a file system, a process maybe, need not answer when asked."""
 _STATX_BASIC_STATS = 0x7FF
 _STATX_BTIME = 0x800
-_STATX = struct.Struct("<I28xQQ32xqIi16xqIi8xII")
-"""stx_mask, stx_ino, stx_size, stx_btime (s, ns), stx_mtime (s, ns), stx_dev (major, minor)."""
+_STATX = struct.Struct("<I24xH2xQQ32xqIi16xqIi8xII")
+"""stx_mask, stx_mode, stx_ino, stx_size, stx_btime (s, ns), stx_mtime (s, ns), stx_dev (major, minor)."""
 _STRUCT_BYTES = 256
 _NUMBER = 0xFFFFFFFF
 
@@ -36,19 +38,22 @@ def identify(path: str) -> FileIdentity | None:
     with suppress(OSError, ValueError):
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            return identify_open(descriptor) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+            return identify_open(descriptor)
         finally:
             os.close(descriptor)
     return None
 
 
-def identify_open(descriptor: int) -> FileIdentity:
-    """The file of an open descriptor. Raises OSError."""
+def identify_open(descriptor: int) -> FileIdentity | None:
+    """The regular file of an open descriptor; None when it is of another kind. Raises OSError."""
     buffer = ctypes.create_string_buffer(_STRUCT_BYTES)
-    _check(_libc.statx(descriptor, b"", _AT_EMPTY_PATH, _STATX_BASIC_STATS | _STATX_BTIME, buffer))
-    mask, inode, size, born_s, born_ns, _, modified_s, modified_ns, _, major, minor = _STATX.unpack_from(
-        buffer
+    flags = _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC
+    _check(_libc.statx(descriptor, b"", flags, _STATX_BASIC_STATS | _STATX_BTIME, buffer))
+    mask, mode, inode, size, born_s, born_ns, _, modified_s, modified_ns, _, major, minor = (
+        _STATX.unpack_from(buffer)
     )
+    if not stat.S_ISREG(mode):
+        return None
     return FileIdentity(
         os.makedev(major, minor),
         inode,

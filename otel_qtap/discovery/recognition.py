@@ -61,7 +61,10 @@ def _defined(elf: ElfFile, groups: Iterable[tuple[str, ...]]) -> set[tuple[str, 
         found = found_in(elf.fileno(), (extent,), wanted.values())
         # The table of symbols, which may be large, is read for what there is a name of only.
         named = [group for group in left if all(wanted[name] in found for name in group)]
+        if not named:
+            continue
         with suppress(ElfError):  # it is too large or damaged: what else there is has to tell
-            defined.update(group for group in named if elf.defines(group, exported=exported))
+            there = elf.defined({name for group in named for name in group}, exported=exported)
+            defined.update(group for group in named if there.issuperset(group))
         left -= defined
     return defined

@@ -2,6 +2,7 @@
 import os
 import struct
 import subprocess
+from array import array
 from contextlib import suppress
 from pathlib import Path
 
@@ -129,6 +130,38 @@ def test_a_string_table_that_repeats_a_name_without_end_is_refused(make_elf, tmp
     functions = {f"{number:05d}SSL_read": RETURN for number in range(1000)}
     with ElfFile(write(tmp_path, make_elf(functions))) as elf, pytest.raises(ElfError, match="repeats"):
         elf.functions(["SSL_read"])
+
+
+class CountedColumn(array):
+    """Counts how often all of it is gone through."""
+
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        return super().__iter__()
+
+    def index(self, *arguments):
+        self.passes += 1
+        return super().index(*arguments)
+
+
+def test_a_table_is_gone_through_once_however_often_its_strings_repeat_names(make_elf, tmp_path):
+    functions = {f"{number:05d}SSL_read": RETURN for number in range(200)}
+    functions |= {f"{number:05d}SSL_write": RETURN for number in range(200)}
+    with ElfFile(write(tmp_path, make_elf(functions | {"SSL_read": b"\x90\xc3"}))) as elf:
+        symbols = elf._dynamic_symbols()
+        symbols._names = CountedColumn("I", symbols._names)
+        assert set(elf.functions(["SSL_read", "SSL_write"])) == {"SSL_read"}
+        assert symbols._names.passes == 1
+
+
+def test_a_name_without_a_string_takes_no_look_at_the_table(make_elf, tmp_path):
+    with ElfFile(write(tmp_path, make_elf({"f": RETURN}))) as elf:
+        symbols = elf._dynamic_symbols()
+        symbols._names = CountedColumn("I", symbols._names)
+        assert elf.functions(["SSL_read"]) == {}
+        assert symbols._names.passes == 0
 
 
 edits = st.lists(

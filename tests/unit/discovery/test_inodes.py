@@ -4,13 +4,17 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from otel_qtap.discovery import inodes
 from otel_qtap.discovery.inodes import InodeMap, identify, identify_open, is_same_inode
 from otel_qtap.discovery.plan import FileIdentity
 from tests.support.overlays import mount_overlay, scratch_file_system
 
+AT_STATX_DONT_SYNC = 0x4000
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 
 
@@ -37,6 +41,27 @@ def test_a_file_is_identified_as_stat_does_it(tmp_path: Path) -> None:
     assert seen(file).state == (status.st_dev, status.st_ino, status.st_mtime_ns, 7)
     with file.open("rb") as opened:
         assert identify_open(opened.fileno()) == seen(file)
+
+
+def test_nobody_is_asked_who_may_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    flags: list[int] = []
+    libc = inodes._libc
+
+    def statx(*given: Any) -> Any:
+        flags.append(given[2])
+        return libc.statx(*given)
+
+    def ask(*_: object) -> None:
+        raise AssertionError("fstat(2) asks the server that has the file, or the process")
+
+    expected = seen(tmp_path / "file")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", ask)
+        patch.setattr(inodes, "_libc", SimpleNamespace(statx=statx, fstatfs=libc.fstatfs))
+        assert seen(tmp_path / "file") == expected
+        assert identify(str(tmp_path)) is None
+    assert [how & AT_STATX_DONT_SYNC for how in flags] == [AT_STATX_DONT_SYNC] * 2
 
 
 @pytest.mark.parametrize("path", ["/no/such/file", "/nul\0"])
