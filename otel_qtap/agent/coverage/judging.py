@@ -4,6 +4,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from otel_qtap.capture.records import Speaker
 from otel_qtap.discovery.plan import Cause, FileVerdict
@@ -58,6 +59,15 @@ class Judgement:
     detail: str = ""
 
 
+class Grounds(NamedTuple):
+    """What a judgement rests on besides files: while this is the same, the same files yield the same."""
+
+    selected: bool | None
+    relays: bool
+    has_called: bool = False
+    has_missed: bool = False
+
+
 CAPTURED = Judgement(State.CAPTURED)
 RELAY = Judgement(State.RELAY)
 ENDED = Judgement(
@@ -78,10 +88,9 @@ def judge(speaker: Speaker, *, selected: bool | None, verdicts: Collection[FileV
     ``selected``: whether the user's selectors allow it; None when they name it neither way and it is left
     out because others are included. ``verdicts`` are on the files that it maps and that have to do with TLS.
     """
-    if is_relay(speaker):
-        return RELAY
-    if not selected:
-        return _excluded(selected)
+    whatever_it_maps = judge_unseen(speaker, selected=selected)
+    if whatever_it_maps is not None:
+        return whatever_it_maps
     why = reasons_against(verdicts)
     if not speaker.called_ns:
         return why
@@ -89,6 +98,20 @@ def judge(speaker: Speaker, *, selected: bool | None, verdicts: Collection[FileV
         text = f"{speaker.missed} of its connections were not captured, others were; {why.detail}"
         return Judgement(State.PARTIAL, why.reason, why.library, text)
     return CAPTURED
+
+
+def judge_unseen(speaker: Speaker, *, selected: bool | None) -> Judgement | None:
+    """Judge a process whose files make no difference; None: they do."""
+    if is_relay(speaker):
+        return RELAY
+    return None if selected else _excluded(selected)
+
+
+def grounds(speaker: Speaker, *, selected: bool | None) -> Grounds:
+    """What the judgement of a process rests on."""
+    if not selected:
+        return Grounds(selected, is_relay(speaker))
+    return Grounds(selected, is_relay(speaker), bool(speaker.called_ns), speaker.missed >= MISSED_CONNECTIONS)
 
 
 def is_relay(speaker: Speaker) -> bool:

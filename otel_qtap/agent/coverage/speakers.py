@@ -11,13 +11,17 @@ from typing import Protocol
 from otel_qtap.agent.coverage.judging import (
     CAPTURED,
     ENDED,
+    MISSED_CONNECTIONS,
     RELAY,
     UNREADABLE,
+    Grounds,
     Judgement,
     Reason,
     State,
+    grounds,
     is_relay,
     judge,
+    judge_unseen,
 )
 from otel_qtap.agent.workloads import ProcessKey, process_key
 from otel_qtap.capture.records import SPEAKER, ProcessNotice, Speaker
@@ -74,6 +78,8 @@ class _Process:
     """As it would be judged by its files alone, for processes that end before they are judged; None: they
     were not known."""
     told: Judgement | None = None
+    grounds: Grounds | None = None
+    """Of what was told of this program."""
     reasons: set[Reason] = field(default_factory=set)
     """Of which an event was made."""
 
@@ -140,10 +146,18 @@ class Speakers:
                 if speaker is None or not _is_of(speaker, notice):
                     # It runs another program, of which no hello was seen.
                     self._forget(key)
-                elif again or _may_differ(known.told, speaker):
-                    judgement = self._judge(known, speaker)
-                    if judgement is not None:  # else at the next look
-                        self._tell(known, judgement)
+                else:
+                    self._judge_again(known, speaker, whatever=again)
+
+    def _judge_again(self, known: _Process, speaker: Speaker, *, whatever: bool) -> None:
+        """Judge a process if what was counted may make another judgement of it, or ``whatever`` was."""
+        now = grounds(speaker, selected=self._processes.selected(known.notice.tgid))
+        if now == known.grounds and not whatever:
+            return
+        judgement = self._judge(known, speaker)
+        if judgement is not None:  # else at the next look
+            known.grounds = now
+            self._tell(known, judgement)
 
     def _has_called(self, notice: ProcessNotice) -> bool:
         """Whether a call of a probed library was seen: as a rule, the hello was sent inside of one."""
@@ -158,13 +172,17 @@ class Speakers:
     def _judge(self, known: _Process, speaker: Speaker) -> Judgement | None:
         """None: what a file is that may make the difference is not known yet."""
         pid = known.notice.tgid
-        if speaker.called_ns and not speaker.missed and self._processes.selected(pid):
+        selected = self._processes.selected(pid)
+        if selected and speaker.called_ns and speaker.missed < MISSED_CONNECTIONS:
             return CAPTURED  # nearly all, without a look at their files
+        whatever_it_maps = judge_unseen(speaker, selected=selected)
+        if whatever_it_maps is not None:
+            return whatever_it_maps
         verdicts = self._processes.verdicts(pid)
         if verdicts is None:
             running = self._processes.is_running(pid, known.notice.start_time_ns)
             return UNREADABLE if running else ENDED
-        judgement = judge(speaker, selected=self._processes.selected(pid), verdicts=verdicts)
+        judgement = judge(speaker, selected=selected, verdicts=verdicts)
         if judgement.reason in _OPEN_REASONS and any(verdict.is_awaited for verdict in verdicts):
             return None
         return judgement
@@ -220,15 +238,6 @@ def _first_hello(notice: ProcessNotice) -> Speaker:
 
 def _is_of(speaker: Speaker, notice: ProcessNotice) -> bool:
     return speaker.process_start_ns == notice.start_time_ns
-
-
-def _may_differ(told: Judgement | None, speaker: Speaker) -> bool:
-    """Whether what the kernel side counted may have made another judgement of it, at little cost."""
-    if told is None:
-        return True
-    if told.state is State.CAPTURED:
-        return bool(speaker.missed)
-    return bool(speaker.called_ns) or told.state is State.RELAY
 
 
 def _judged(notice: ProcessNotice, judgement: Judgement, *, has_ended: bool = False) -> Judged:

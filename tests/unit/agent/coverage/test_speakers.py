@@ -129,6 +129,39 @@ def test_a_second_library_puts_it_on_the_list(host: Host) -> None:
     assert host.reasons == [CAPTURED, (State.PARTIAL, Reason.UNSUPPORTED, True)]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "before", "later", "looks"),
+    [
+        (False, {}, {"hellos": 9}, 0),
+        (True, {}, {"hellos": 9}, 2),
+        (True, {"called": 1, "missed": 5}, {"called": 1, "missed": 9}, 2),
+        (True, {"hellos": 2, "relayed": 2}, {"hellos": 9, "relayed": 9}, 1),
+    ],
+    ids=["excluded", "uncaptured", "partial", "relay"],
+)
+def test_files_are_looked_at_again_only_if_the_counts_say_something_new(
+    host: Host, wanted: bool, before: dict[str, int], later: dict[str, int], looks: int
+) -> None:
+    """The first look is at the first hello."""
+    host.wanted = wanted
+    host.hello()
+    host.counted(**before)
+    host.after(2)
+    host.counted(**later)
+    for _ in range(60):
+        host.after(1)
+    assert (len(host.told), host.looks) == (1, looks)
+
+
+def test_one_that_is_selected_after_all_is_judged_by_its_files(host: Host) -> None:
+    host.wanted = False
+    host.hello()
+    host.after(2)
+    host.wanted = True
+    host.after(2)
+    assert host.reasons == [(State.UNCAPTURED, Reason.EXCLUDED, True), UNSUPPORTED]
+
+
 def test_another_reason_is_news_and_the_first_is_not_again(host: Host) -> None:
     host.hello()
     host.after(2)
