@@ -91,20 +91,26 @@ int qtap_process_exit(void *ctx)
 }
 
 // Raw tracepoint sched_process_exec: the process goes on as another program. PID and start time stay, TLS
-// objects do not, and the new program's may have the same addresses.
+// objects do not, and the new program's may have the same addresses. Whether that one is excluded is to be judged
+// anew: until it is, it is seen, as every process is that begins.
 int qtap_process_exec(void *ctx)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid(), started;
-	u32 tgid = pid_tgid >> 32;
+	u64 pid_tgid = bpf_get_current_pid_tgid(), started, now = bpf_ktime_get_boot_ns(), *since;
+	u32 tgid = pid_tgid >> 32, every_file = QTAP_EVERY_FILE;
 	struct qtap_tls_process *known = tls_processes.lookup(&tgid);
 
+	if (!excluded_processes.delete(&tgid)) {
+		since = probed_since.lookup(&every_file);
+		if (since && *since < now) // what the former program carried was not counted
+			*since = now;
+	}
 	speaking_processes.delete(&tgid);
 	if (known) {
 		threads.delete(&pid_tgid);
 		started = known->start_ns;
 		known->start_ns = 0;
 		known->called_ns = 0;
-		known->image_ns = bpf_ktime_get_boot_ns();
+		known->image_ns = now;
 		if (started)
 			qtap_end_process(tgid, started);
 	}

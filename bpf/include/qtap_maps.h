@@ -25,7 +25,7 @@ BPF_F_TABLE("array", u32, u64, counters, 2 * QTAP_LOSSES, 1024);
 // Processes that are never captured: the agent's own, and those that selectors exclude.
 // Key: tgid. Value: start time in units of 10 ms, as /proc tells it: the supervisor may write an entry when
 // its process is gone already, and whoever gets the PID next is another one.
-// Written by the supervisor, removed when the process exits.
+// Written by the supervisor, removed when the process exits or runs another program.
 BPF_HASH(excluded_processes, u32, u64, 16384);
 
 // Files that are mapped as code. Key: the file. Written when one is mapped or run (QTAP_FILE_REPORTED) and by the

@@ -13,7 +13,7 @@ from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.plaintext.page import PlaintextPage
 from otel_qtap.agent.probed_files import Met, ProbedFiles
-from otel_qtap.agent.workloads import process_key
+from otel_qtap.agent.workloads import ProcessKey, process_key
 from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
@@ -76,6 +76,10 @@ class Watcher:
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
         # Until when processes are not told of, because more may be known of them in a moment.
         self._held: dict[int, float] = {}
+        # Those of them that have ended, or run another program by now: forgotten when they were told of.
+        self._gone: set[int] = set()
+        # Whom the kernel side passes over for what the selectors say.
+        self._excluded: set[ProcessKey] = set()
         self._look_again: list[tuple[float, ProcessNotice]] = []
         self._never: set[int] = set()
 
@@ -125,6 +129,7 @@ class Watcher:
         ended = [p for p, (facts, _) in self._known.items() if not self._is_alive(facts.process)]
         for pid in set(ended) - self._held.keys():
             del self._known[pid]
+        self._excluded = {key for key in self._excluded if self._reader.start_ticks(key[0]) == key[1]}
         for pid in result.processes - self._known.keys():
             self._learn(pid)
         remove_ended(self._session, lambda pid: self._reader.start_ticks(pid) is not None)
@@ -136,10 +141,7 @@ class Watcher:
             allowed = selectors.allows(facts)
             if allowed == was_allowed:
                 continue
-            if not allowed:
-                self.exclude(pid)
-            else:
-                self._include(pid)
+            self._enforce(facts.process, allowed)
             judge = self._instrumented if allowed else None
             now = judge.judge(facts) if judge is not None else facts
             self._known[pid] = (now, allowed)
@@ -191,16 +193,26 @@ class Watcher:
         with contextlib.suppress(OSError):  # a full map costs only work: the pipeline excludes too
             map_update(self._session.maps["excluded_processes"], key, value)
 
-    def _include(self, pid: int) -> None:
-        if pid not in self._never:
-            with contextlib.suppress(OSError):  # it was not in there
-                map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
-                self._files.included_more()
+    def _enforce(self, process: ProcessId, allowed: bool) -> None:
+        """Have the kernel side do what the selectors say of the program that this process runs now."""
+        pid, key = process.tgid, process_key(*process)
+        if not allowed:
+            if self._is_alive(process):
+                self._excluded.add(key)
+                self.exclude(pid)
+        elif key in self._excluded:
+            self._excluded.remove(key)
+            if pid not in self._never:
+                with contextlib.suppress(OSError):  # the kernel side took it back
+                    map_delete(self._session.maps["excluded_processes"], struct.pack("<I", pid))
+                    self._files.included_more()
 
     def notice(self, notice: ProcessNotice) -> None:
         """The kernel side saw something."""
         if notice.kind is Kind.PROCESS_EXITED:
-            if notice.tgid not in self._held:  # else it is told of yet: what it sent waits for that
+            if notice.tgid in self._held:  # it is told of yet: what it sent waits for that
+                self._gone.add(notice.tgid)
+            else:
                 self._known.pop(notice.tgid, None)
         elif notice.kind is Kind.PROCESS_UNBOUND:
             self._ciphertext.notice(notice)
@@ -241,8 +253,21 @@ class Watcher:
 
     def _meet(self, notice: ProcessNotice) -> None:
         known = self._known.get(notice.tgid)
-        if known is None or process_key(*known[0].process) != process_key(notice.tgid, notice.start_time_ns):
+        if (
+            known is None
+            or notice.tgid in self._gone
+            or process_key(*known[0].process) != process_key(notice.tgid, notice.start_time_ns)
+            or (notice.kind is Kind.PROCESS_SEEN and self._runs_another_program(known[0]))
+        ):
             self._learn(notice.tgid, notice.start_time_ns)
+
+    def _runs_another_program(self, known: ProcessFacts) -> bool:
+        """Whether a process has gone on as another program than the one that is known.
+
+        Of that the kernel side tells where it has seen the former with TLS: not where we found it by looking.
+        """
+        now = self._reader.facts(*known.process)
+        return now is not None and now.executable != known.executable
 
     def _is_alive(self, process: ProcessId) -> bool:
         ticks = self._reader.start_ticks(process.tgid)
@@ -272,13 +297,11 @@ class Watcher:
         """More is known of these containers: so it is of the processes in them."""
         if self._containers is None:
             return
-        for pid, (facts, allowed) in list(self._known.items()):
+        for pid, (facts, _) in list(self._known.items()):
             if facts.container_id not in container_ids:
                 continue
             completed, _ = self._containers.complete(facts)
             self._know(completed)
-            if not allowed and self._known[pid][1]:
-                self._include(pid)
             self._tell(pid)
 
     def _tell(self, pid: int) -> None:
@@ -287,8 +310,11 @@ class Watcher:
         if known is None:
             return
         facts, allowed = known
-        if not allowed:
-            self.exclude(facts.process.tgid)
+        if pid in self._gone:
+            self._gone.remove(pid)
+            del self._known[pid]
+        else:
+            self._enforce(facts.process, allowed)
         self._on_process(facts, allowed)
 
     def _bio_writes_of(self, pid: int) -> list[LibraryPlan]:

@@ -7,13 +7,14 @@ import struct
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from otel_qtap.capture.records import Kind
-from otel_qtap.capture.syscalls import map_update
+from otel_qtap.capture.syscalls import map_lookup, map_update
 from otel_qtap.discovery.procfs import ProcessReader
 from otel_qtap.model.events import (
     ConnectionClosed,
@@ -333,6 +334,36 @@ def test_an_excluded_process_is_not_captured_and_one_that_only_has_its_pid_is(
 
     assert not multi_tap.of(DataCaptured, excluded.pid)
     assert sorted(multi_tap.streams(reused.pid).values()) == [b"hello", b"hello"]
+
+
+def test_another_program_in_an_excluded_process_is_captured(multi_tap: Tap, pki: Pki) -> None:
+    script = """
+        sys.stdin.readline()
+        with connect(*sys.argv[1:3]) as tls:
+            tls.sendall(sys.argv[3].encode())
+            assert tls.recv(100).decode() == sys.argv[3]
+            if sys.argv[3] == "first":
+                code = open("/proc/self/cmdline").read().split(chr(0))[2]
+                os.execv(sys.executable, [sys.executable, "-c", code, *sys.argv[1:3], "second"])
+    """
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    with running_raw_echo(pki) as server:
+        client = start(script, server.port, pki.ca, "first", stdin=subprocess.PIPE)
+        ticks = ProcessReader().start_ticks(client.pid)
+        assert ticks is not None
+        key, value = struct.pack("<I", client.pid), struct.pack("<Q", ticks)
+        map_update(multi_tap.session.maps["excluded_processes"], key, value)
+        client.communicate("go\n", timeout=30)
+        assert client.returncode == 0
+        multi_tap.read()
+
+    assert sorted(multi_tap.streams(client.pid).values()) == [b"second"] * 2
+    assert {event.from_handshake for event in multi_tap.of(ConnectionObserved, client.pid)} == {False, True}
+    since = int.from_bytes(
+        map_lookup(multi_tap.session.maps["probed_since"], struct.pack("<I", 0), 8), "little"
+    )
+    (exited, _) = multi_tap.of(ProcessExited, client.pid)
+    assert before < since <= exited.timestamp_ns, "what the first one carried was not counted"
 
 
 def test_a_process_ends_with_its_last_thread(multi_tap: Tap, pki: Pki) -> None:

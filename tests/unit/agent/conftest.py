@@ -11,16 +11,18 @@ import pytest
 
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.discovery.procfs import ProcessReader
+from tests.support.waiting import eventually
 
 LIBSSL = "/usr/lib/x86_64-linux-gnu/libssl.so.3"
 MAPPER = """
-import mmap, sys
+import mmap, os, sys
 for path in sys.argv[1:]:
     with open(path, "rb") as file:
         mapping = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC)
         globals()[path] = mapping
 print("mapped", flush=True)
-sys.stdin.readline()
+if program := sys.stdin.readline().strip():
+    os.execv(program, [program])
 """
 
 
@@ -43,6 +45,13 @@ class Mapper:
         assert ticks is not None
         inode = file.stat().st_ino if file else 0
         return ProcessNotice(kind, self.pid, ticks * 10_000_000, 0, inode, 1, 0, "python3")
+
+    def go_on_as(self, program: str) -> None:
+        """Run another program in the same process: one that ends with its input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(program.encode() + b"\n")
+        self._process.stdin.flush()
+        eventually(lambda: Path(f"/proc/{self.pid}/exe").readlink() == Path(program), f"it runs {program}")
 
     def end(self) -> None:
         if self._process.poll() is None:

@@ -15,7 +15,7 @@ from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.records import Kind
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.capture.syscalls import map_delete, map_items, map_update
+from otel_qtap.capture.syscalls import map_delete, map_items, map_lookup, map_update
 from otel_qtap.discovery.containers.directory import Directory
 from otel_qtap.discovery.containers.enquiry import Ways
 from otel_qtap.discovery.libraries import LibraryLocator
@@ -229,6 +229,62 @@ def test_what_ended_processes_left_in_the_kernel_is_removed(
     assert list(map_items(excluded)) == []
 
 
+def excluded_by_kernel(session: KernelSession) -> list[int]:
+    keys = [key for key, _ in map_items(session.maps["excluded_processes"])]
+    return [pid for key in keys for pid in struct.unpack("<I", key)]
+
+
+def counting_since(session: KernelSession) -> int:
+    """Since when nobody was included who had been excluded."""
+    found = map_lookup(session.maps["probed_since"], struct.pack("<I", 0), 8)
+    return int.from_bytes(found, "little")
+
+
+ANOTHER_PROGRAM = "/usr/bin/cat"
+
+
+def test_what_is_excluded_is_captured_when_it_goes_on_as_a_program_that_is_not(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    met = meet(proc(mapper.pid), Selectors.parse("", "python*"))
+    met.watcher.start([])
+    assert excluded_by_kernel(kernel_session) == [mapper.pid]
+    before = counting_since(kernel_session)
+
+    mapper.go_on_as(ANOTHER_PROGRAM)
+    for kind in (Kind.PROCESS_EXITED, Kind.PROCESS_SEEN):
+        met.watcher.notice(mapper.notice(kind))
+
+    assert [allowed for _, allowed in met.processes] == [False, True]
+    assert excluded_by_kernel(kernel_session) == []
+    assert counting_since(kernel_session) > before
+
+
+def test_who_was_never_excluded_changes_nothing_for_the_others(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    met = meet(proc(mapper.pid))
+    met.watcher.exclude(mapper.pid)  # as one that goes out to ask for the agent
+    before = counting_since(kernel_session)
+    met.watcher.start([])
+
+    assert [allowed for _, allowed in met.processes] == [True]
+    assert excluded_by_kernel(kernel_session) == [mapper.pid]
+    assert counting_since(kernel_session) == before
+
+
+def test_a_process_that_was_only_looked_at_is_met_anew_when_it_runs_another_program(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    met = meet(proc(mapper.pid), Selectors.parse("", "python*"))
+    met.watcher.start([])
+    mapper.go_on_as(ANOTHER_PROGRAM)
+    met.watcher.notice(mapper.notice(Kind.PROCESS_SEEN))
+
+    assert [facts.executable for facts, _ in met.processes][1:] == [ANOTHER_PROGRAM]
+    assert excluded_by_kernel(kernel_session) == []
+
+
 class Runtime(Containers):
     """Tells of all processes that they are in one container, and its name when the test says so."""
 
@@ -293,6 +349,25 @@ def test_a_process_that_ends_while_it_is_kept_back_is_told_of(
 
     met.watcher.rescan()
     assert list(met.watcher.processes) == []
+
+
+def test_what_runs_another_program_while_it_is_kept_back_is_told_as_both(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    runtime = Runtime()
+    met = meet(proc(mapper.pid), Selectors.parse("", "python*"), containers=runtime)
+    met.watcher.start([])
+    mapper.go_on_as(ANOTHER_PROGRAM)
+    for kind in (Kind.PROCESS_EXITED, Kind.PROCESS_SEEN):
+        met.watcher.notice(mapper.notice(kind))
+    runtime.name = "web"
+    met.watcher.complete(["c"])
+
+    told = [(facts.executable, allowed) for facts, allowed in met.processes]
+    assert told[0][1:] == (False,)
+    assert told[1:] == [(ANOTHER_PROGRAM, True)]
+    assert excluded_by_kernel(kernel_session) == []
+    assert [facts.executable for facts, _ in met.watcher.processes] == [ANOTHER_PROGRAM]
 
 
 def test_what_a_container_is_called_decides_whether_it_is_captured(
