@@ -94,6 +94,9 @@ def judge(speaker: Speaker, *, selected: bool | None, verdicts: Collection[FileV
     why = reasons_against(verdicts)
     if not speaker.called_ns:
         return why
+    given_up = _given_up(verdicts)
+    if given_up is not None:
+        return given_up
     if speaker.missed >= MISSED_CONNECTIONS and why.reason is not Reason.NO_CALL and why.library:
         text = f"{speaker.missed} of its connections were not captured, others were; {why.detail}"
         return Judgement(State.PARTIAL, why.reason, why.library, text)
@@ -165,6 +168,13 @@ def _left_out(verdicts: Collection[FileVerdict]) -> Iterable[Judgement]:
         for library, reason, cause in verdict.left_out:
             text = f"{verdict.path} ({library}) is not probed: {reason}"
             yield Judgement(State.UNCAPTURED, _REASONS[cause], library, text)
+
+
+def _given_up(verdicts: Collection[FileVerdict]) -> Judgement | None:
+    """Why what a process calls is probed no more, where nothing else that it maps is."""
+    if any(verdict.libraries for verdict in verdicts):
+        return None
+    return next((found for found in _left_out(verdicts) if found.reason is Reason.NOT_PLAINTEXT), None)
 
 
 def _refused(verdicts: Collection[FileVerdict]) -> Iterable[Judgement]:

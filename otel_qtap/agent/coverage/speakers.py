@@ -109,7 +109,7 @@ class Speakers:
         if before:
             known.told, known.reasons = before.told, before.reasons
         if not self._has_called(notice):  # as nearly all have, whose files need no look
-            known.seen = self._judge(known, _first_hello(notice))
+            known.seen = self._judge(known, _first_hello(notice), is_first=True)
 
     def tick(self, now: float) -> None:
         """Judge those whose time has come, once a second."""
@@ -154,7 +154,7 @@ class Speakers:
         now = grounds(speaker, selected=self._processes.selected(known.notice.tgid))
         if now == known.grounds and not whatever:
             return
-        judgement = self._judge(known, speaker)
+        judgement = self._judge(known, speaker, is_first=known.grounds is None and not whatever)
         if judgement is not None:  # else at the next look
             known.grounds = now
             self._tell(known, judgement)
@@ -169,12 +169,12 @@ class Speakers:
             return False
         return bool(speaker.called_ns) and _is_of(speaker, notice)
 
-    def _judge(self, known: _Process, speaker: Speaker) -> Judgement | None:
+    def _judge(self, known: _Process, speaker: Speaker, *, is_first: bool) -> Judgement | None:
         """None: what a file is that may make the difference is not known yet."""
         pid = known.notice.tgid
         selected = self._processes.selected(pid)
-        if selected and speaker.called_ns and speaker.missed < MISSED_CONNECTIONS:
-            return CAPTURED  # nearly all, without a look at their files
+        if is_first and selected and speaker.called_ns and speaker.missed < MISSED_CONNECTIONS:
+            return CAPTURED  # nearly all, without a look at their files, of which none was given up so soon
         whatever_it_maps = judge_unseen(speaker, selected=selected)
         if whatever_it_maps is not None:
             return whatever_it_maps

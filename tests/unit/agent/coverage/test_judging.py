@@ -73,6 +73,17 @@ def test_calls_that_were_seen_make_it_captured_whatever_else_it_maps() -> None:
         assert judge(speaker(called=True), selected=True, verdicts=verdicts) == CAPTURED
 
 
+def test_calls_of_a_file_that_was_given_up_count_no_more() -> None:
+    for verdicts in ((CIPHERED,), (JAVA, CIPHERED)):
+        found = judge(speaker(called=True), selected=True, verdicts=verdicts)
+        assert (found.state, found.reason, found.library) == (
+            State.UNCAPTURED,
+            Reason.NOT_PLAINTEXT,
+            "boringssl",
+        )
+    assert judge(speaker(called=True), selected=True, verdicts=(PROBED, CIPHERED)) == CAPTURED
+
+
 def test_a_library_that_is_mapped_and_not_called_captures_nothing() -> None:
     found = judge(speaker(), selected=True, verdicts=(PROBED, JAVA))
 

@@ -13,7 +13,7 @@ from otel_qtap.agent.coverage.speakers import JUDGE_AFTER_SECONDS, Judged, Speak
 from otel_qtap.capture.records import SPEAKER, Kind, ProcessNotice, Speaker
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_update
-from otel_qtap.discovery.plan import FileIdentity, FileVerdict
+from otel_qtap.discovery.plan import Cause, FileIdentity, FileVerdict, LeftOut
 
 pytestmark = pytest.mark.bpf
 
@@ -22,6 +22,11 @@ PID = 4_000_001
 IDENTITY = FileIdentity(1, 2, 3, 4)
 JAVA = FileVerdict(path="/jvm/libjvm.so", identity=IDENTITY, unsupported=("java",))
 AWAITED = FileVerdict(path="/opt/app", identity=IDENTITY, is_awaited=True)
+GIVEN_UP = FileVerdict(
+    path="/opt/app",
+    identity=IDENTITY,
+    left_out=(LeftOut("boringssl", "what came out was random", Cause.PLAINTEXT),),
+)
 PROBED = FileVerdict(path="/lib/libssl.so.3", identity=IDENTITY, libraries=("openssl",))
 
 
@@ -160,6 +165,21 @@ def test_one_that_is_selected_after_all_is_judged_by_its_files(host: Host) -> No
     host.wanted = True
     host.after(2)
     assert host.reasons == [(State.UNCAPTURED, Reason.EXCLUDED, True), UNSUPPORTED]
+
+
+def test_one_whose_file_is_given_up_is_captured_no_more(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "JUDGE_AFTER_SECONDS", 0)
+    host.files = (PROBED,)
+    host.counted(called=1)
+    host.hello()
+    host.after(1)
+    host.speakers.review()
+    assert host.reasons == [CAPTURED]
+    host.files = (GIVEN_UP,)
+    host.speakers.review()
+    host.counted(called=1, hellos=2)
+    host.after(2)
+    assert host.reasons == [CAPTURED, (State.UNCAPTURED, Reason.NOT_PLAINTEXT, True)]
 
 
 def test_another_reason_is_news_and_the_first_is_not_again(host: Host) -> None:
