@@ -56,7 +56,6 @@ class PeerSource(StrEnum):
 
     NONE = "none"
     NESTED_SYSCALL = "nested_syscall"
-    CACHE = "cache"
     HELLO_RANDOM = "hello_random"
     CIPHERTEXT = "ciphertext"
     DESCRIPTOR = "descriptor"

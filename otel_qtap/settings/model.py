@@ -247,7 +247,9 @@ class Health:
 
     address: HostPort = setting(
         LISTEN_ADDRESS,
-        "Where `/livez`, `/readyz` and `/metrics` are served. Port 0 takes a free one.",
+        "Where `/livez`, `/readyz`, `/metrics` and `/coverage` are served. Nobody has to log in: "
+        "`/coverage` tells process ids, executables, container ids and service names of what is not "
+        "captured. Do not take 0.0.0.0 or another address that strangers reach. Port 0 takes a free one.",
         default=HostPort("127.0.0.1", 13133),
         takes_restart=True,
     )

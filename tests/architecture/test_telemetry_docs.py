@@ -5,7 +5,13 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import otel_qtap
+from otel_qtap.agent.coverage.judging import Reason, State
+from otel_qtap.model.exchange import Incomplete, SpanKind
+from otel_qtap.model.identity import PeerSource
+from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.protocols import semconv
 from otel_qtap.telemetry import names
 from otel_qtap.telemetry.catalogue.attributes import (
@@ -98,6 +104,25 @@ def test_every_described_metric_is_filled():
     )
     filled = {metric.name for metric in telemetry.observables.metrics()} | names_outside_the_catalogue()
     assert {metric.name for metric in METRICS} - filled == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (names.PEER_SOURCE, list(PeerSource)),
+        (names.TLS_LIBRARY, [library.name for library in LIBRARIES]),
+        (names.CAPTURE_INCOMPLETE_REASON, list(Incomplete)),
+        (names.CAPTURE_SIDE, [SpanKind.CLIENT, SpanKind.SERVER]),
+        (names.COVERAGE_REASON, [reason for reason in Reason if reason]),
+        ("qtap.coverage.state", list(State)),
+    ],
+)
+def test_the_values_that_an_attribute_may_have_are_all_told_and_no_others(name, words):
+    [row] = [
+        row for row in (*CARRIED, *METRIC_ATTRIBUTES) if row.name == name and "As on" not in row.description
+    ]
+    told = re.findall(r"`([a-z][a-z0-9_]*)`", row.description)
+    assert sorted(told) == sorted(str(word) for word in words)
 
 
 def test_nothing_is_described_twice():

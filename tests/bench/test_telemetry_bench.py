@@ -35,7 +35,7 @@ SDK_RATIO = 3.0
 
 CONTEXT = ConnectionContext(
     id=ConnectionId(1234, 55, 0x7FFF0010, 1),
-    peer_source=PeerSource.CACHE,
+    peer_source=PeerSource.HELLO_RANDOM,
     handshake_seen=True,
     facts=ProcessFacts(
         process=ProcessId(1234, 55),

@@ -210,10 +210,18 @@ SPAN_ATTRIBUTES = (
         names.PEER_SOURCE,
         "string",
         "exchanges",
-        "What bound the TLS object to its socket: `nested_syscall`, `cache`, or `none`: then there is no "
-        "`network.*`.",
+        "What bound the TLS object to its socket: `nested_syscall` (the library's own call moved bytes "
+        "there), `hello_random` (the random of a hello that went by there), `ciphertext` (what went "
+        "by there is what the library made or took), `descriptor` (the object holds it), or `none`: then "
+        "there is no `network.*`.",
     ),
-    Attribute(names.TLS_LIBRARY, "string", "exchanges", "TLS library whose calls were observed: `openssl`."),
+    Attribute(
+        names.TLS_LIBRARY,
+        "string",
+        "exchanges",
+        "TLS library whose calls were observed: `openssl`, `boringssl`, `gnutls`, `nss`, `mbedtls`, "
+        "`wolfssl`, `s2n` or `go`.",
+    ),
     *TLS_SPAN_ATTRIBUTES,
     Attribute(names.PROCESS_PID, "int", "exchanges", "Process id of the workload."),
     Attribute(

@@ -112,7 +112,8 @@ EVENTS = (
         "workload",
         (*_PROCESS, names.TLS_LIBRARY, names.COVERAGE_REASON, names.COVERAGE_DETAIL),
         "A process was seen to speak TLS, and is not captured: one event for each process and reason. "
-        f"`{names.TLS_LIBRARY}` is what it speaks it with, where that is recognised.",
+        f"`{names.TLS_LIBRARY}` is what it speaks it with, where that is recognised: here also one that "
+        "cannot be captured, such as `java` or `rustls`.",
     ),
 )
 

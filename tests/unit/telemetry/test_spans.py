@@ -261,13 +261,13 @@ def test_command_line_never_leaves(record):
 
 def test_connection_learnt_more_of_is_told_anew(record, connection):
     spans = encoder()
-    first, later = connection(peer_source=PeerSource.NONE), connection(peer_source=PeerSource.CACHE)
+    first, later = connection(peer_source=PeerSource.NONE), connection(peer_source=PeerSource.HELLO_RANDOM)
     assert first.id == later.id
     sources = [
         attributes(parsed(spans.encode(record(connection=one))[1]))["qtap.peer.source"]
         for one in (first, first, later)
     ]
-    assert sources == ["none", "none", "cache"]
+    assert sources == ["none", "none", "hello_random"]
 
 
 def test_workloads_do_not_mix(record, connection):
