@@ -33,19 +33,21 @@ QTAP_INLINE int qtap_is_answered(struct qtap_state *state, struct qtap_hello *he
 }
 
 // To be asked before the first plaintext of a connection is counted. The file was probed, and nothing excluded, before
-// the hello went by: so whatever followed it has passed the probes. A hello counts for one state only: one that
+// the hello went by: so whatever followed it has passed the probes. Of a file without a number nobody knows since when.
+// A hello counts for one state only: one that
 // was forgotten and found anew does not begin at the handshake.
 QTAP_INLINE void qtap_count_from_handshake(struct qtap_state *state, u64 handle, u64 cookie)
 {
 	u64 socket = state->socket;
+	u32 file = QTAP_COOKIE_FILE(cookie);
 	struct qtap_hello *hello;
 
-	if (state->position[QTAP_EGRESS] || state->position[QTAP_INGRESS])
+	if (!file || state->position[QTAP_EGRESS] || state->position[QTAP_INGRESS])
 		return;
 	hello = hellos.lookup(&socket);
 	if (!hello || hello->claimed || hello->role != state->connection.role || hello->local_port != state->connection.local_port ||
 	    hello->remote_port != state->connection.remote_port ||
-	    !qtap_probed_before(QTAP_COOKIE_FILE(cookie), hello->seen_ns) ||
+	    !qtap_probed_before(file, hello->seen_ns) ||
 	    !qtap_probed_before(QTAP_EVERY_FILE, hello->seen_ns) || !qtap_is_answered(state, hello, handle, cookie))
 		return;
 	hello->claimed = 1;

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.agent.file_numbers import FileNumbers
 from otel_qtap.capture.syscalls import map_delete, map_items, map_update
 from otel_qtap.model.events import ConnectionObserved, DataCaptured
 from otel_qtap.model.identity import Direction, Role
-from tests.bpf.conftest import Tap
+from tests.bpf.conftest import Tap, tapping
 from tests.bpf.test_openssl import CONNECT
 from tests.support.pki import Pki
 from tests.support.tls_servers import running_cpython_server, running_raw_echo
@@ -91,6 +92,17 @@ def test_both_ends_know_the_same_random_and_count_from_its_handshake(
     assert client.client_random == server.client_random != b""
     assert client.from_handshake
     assert server.from_handshake
+
+
+def test_a_file_without_a_number_does_not_tell_since_when_it_is_probed(
+    monkeypatch: pytest.MonkeyPatch, program: Path, pki: Pki
+) -> None:
+    monkeypatch.setattr(FileNumbers, "take", lambda _numbers, _layout: 0)
+    with tapping("multi") as tap:
+        ends = calls(tap, program, pki, "plain")
+
+        assert [(end.file, end.from_handshake) for end in ends] == [(0, False)] * 2
+        assert ends[0].client_random == ends[1].client_random != b""
 
 
 def test_each_use_of_an_object_counts_from_its_handshake(shared_tap: Tap, program: Path, pki: Pki) -> None:

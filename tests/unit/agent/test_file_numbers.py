@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import logging
 import struct
 import time
 
@@ -51,7 +52,10 @@ def test_the_kernel_side_knows_since_when_no_byte_goes_by_a_files_probes(
     assert since(kernel_session, 0) > time.clock_gettime_ns(time.CLOCK_BOOTTIME), "verdicts are kept a moment"
 
 
-def test_a_number_is_used_again_after_all_others(kernel_session: KernelSession) -> None:
+def test_a_number_is_used_again_after_all_others(
+    kernel_session: KernelSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     numbers = FileNumbers(kernel_session)
 
     first = numbers.take(UNKNOWN_LAYOUT)
@@ -61,4 +65,13 @@ def test_a_number_is_used_again_after_all_others(kernel_session: KernelSession) 
     assert 0 not in others
     assert first not in others
     assert numbers.take(UNKNOWN_LAYOUT) == first
-    assert numbers.take(UNKNOWN_LAYOUT) == 0, "all are in use"
+    assert not caplog.messages
+
+    assert [numbers.take(UNKNOWN_LAYOUT) for _ in range(2)] == [0, 0], "all are in use"
+    (told,) = caplog.messages
+    assert told.startswith(f"{MAX_FILES - 1} libraries are probed")
+    numbers.give_back(0)
+    assert len(caplog.messages) == 1
+    numbers.give_back(first)
+    assert "has a number again (after" in caplog.messages[1]
+    assert numbers.take(UNKNOWN_LAYOUT) == first
