@@ -85,3 +85,36 @@ def test_commands_that_ask_the_store_are_no_traffic(tmp_path: Path, nginx: Nginx
     stored = [message for data in segments for message in read_segment(data)]
     assert stored
     assert not [each for each in stored if "otel-qtap/" in each.http_fields.get("user-agent", "")]
+
+
+def test_agents_do_not_store_each_others_uploads(tmp_path: Path, nginx: Nginx, pki: Pki) -> None:
+    """Each sees the other's at both ends: what one of them stored would be news for the other, and so on."""
+    with (
+        running_collector(tmp_path / "collector") as collector,
+        running_s3_server(tmp_path / "s3", tls=pki) as s3,
+    ):
+        s3.client().create_bucket(Bucket="own")
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint,
+            "OTEL_QTAP_OBJECTS_URL": "s3://own",
+            **s3.environment(),
+        }
+        with (
+            running_agent(tmp_path / "one", settings) as one,
+            running_agent(tmp_path / "two", settings) as two,
+        ):
+            request("curl", "GET", f"{nginx.url}/hello", pki.ca)
+            for agent in (one, two):
+                eventually(
+                    lambda agent=agent: agent.metric("qtap_exchange_own_total") >= 3,  # type: ignore[misc]
+                    "the other's upload was seen from both ends, its own from the store's",
+                )
+            two.stop()
+            one.stop()
+        spans = collector.telemetry().spans
+        segments = [data for key, data in s3.objects("own").items() if key.endswith(".warc.gz")]
+
+    assert not [span for span in spans if "otel-qtap/" in str(span.attributes.get("user_agent.original"))]
+    stored = [message for data in segments for message in read_segment(data)]
+    assert stored
+    assert not [each for each in stored if "otel-qtap/" in each.http_fields.get("user-agent", "")]
