@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
-from otel_qtap.terminal import printable
+from otel_qtap.terminal import printable, printable_json
 
 Level = Literal["debug", "info", "warn", "error"]
 Form = Literal["auto", "text", "json"]
@@ -129,7 +129,7 @@ class _JsonFormatter(logging.Formatter):
         }
         if exception := _exception_type(record):
             line["attributes"]["exception.type"] = exception
-        return json.dumps(line, ensure_ascii=False)
+        return printable_json(json.dumps(line, ensure_ascii=False))
 
 
 def _attributes(given: Mapping[str, Any]) -> dict[str, Any]:

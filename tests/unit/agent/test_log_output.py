@@ -180,3 +180,14 @@ def test_names_that_others_chose_write_nothing_on_the_terminal(form: str) -> Non
     assert stream.getvalue().count("\n") == 1
     assert not set(stream.getvalue()[:-1]) & {"\x1b", "\x07", "\n"}
     assert "é" in stream.getvalue()
+
+
+def test_lists_of_names_write_nothing_on_the_terminal_either() -> None:
+    stream = io.StringIO()
+    set_up_logging("info", "json", stream)
+    extra = {"attributes": {"files": ["a\x9b31m\x7f"]}}
+    logging.getLogger("otel_qtap").info("found", extra=extra)
+
+    line = stream.getvalue().removesuffix("\n")
+    assert line.isprintable()
+    assert json.loads(line)["attributes"]["files"] == ["a\x9b31m\x7f"]
