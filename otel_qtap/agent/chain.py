@@ -14,9 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from otel_qtap.agent.untold import UntoldFacts
 from otel_qtap.agent.workloads import ProcessKey, Workloads, process_key
 from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.correlation.correlator import Correlator
+from otel_qtap.handshake.facts import summary_of
 from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.classified import ClassifiedExchange
 from otel_qtap.model.events import (
@@ -28,6 +30,7 @@ from otel_qtap.model.events import (
     ProcessExited,
 )
 from otel_qtap.model.exchange import Exchange
+from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import ConnectionContext, ConnectionId, PeerSource, ProcessFacts, ProcessId
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.model.stream import ConnectionEnded, StreamEvent
@@ -67,7 +70,13 @@ class TelemetrySink(Protocol):
     def write_outcome(self, outcome: UploadOutcome) -> None:
         """One upload to its span and log events."""
 
-    def handshake(self, context: ConnectionContext, started_ns: int | None, ended_ns: int) -> None:
+    def handshake(
+        self,
+        context: ConnectionContext,
+        started_ns: int | None,
+        ended_ns: int,
+        facts: HandshakeFacts | None,
+    ) -> None:
         """A TLS handshake was completed; ``started_ns`` None: within other calls."""
 
     def connection_closed(
@@ -90,6 +99,7 @@ class _Handshake:
     connection: ConnectionContext
     started_ns: int | None
     ended_ns: int
+    facts: HandshakeFacts | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +114,8 @@ class ChainStatistics:
     waiting: int
     unbound: int
     """Connections that ended, with plaintext, and of which no socket was known."""
+    handshakes_dropped: int
+    """Handshakes whose event lacks what spans do not tell: too many waited to be told."""
 
 
 class Chain:
@@ -142,6 +154,7 @@ class Chain:
         self._by_process: dict[ProcessId, set[ConnectionId]] = {}
         # Connections whose handshake is known, but was not told: no call of the library was about it alone.
         self._untold: dict[ConnectionId, None] = {}
+        self._untold_facts = UntoldFacts()
         self._told: set[ConnectionId] = set()
         # Whether a connection's process is allowed, where its facts have come.
         self._verdicts: dict[ConnectionId, bool] = {}
@@ -178,9 +191,8 @@ class Chain:
             if self._workloads.verdict(context):
                 self._observe_client(context)
         elif isinstance(event, HandshakeCompleted) and (known := self._contexts.get(event.connection)):
-            self._told.add(event.connection)
-            self._untold.pop(event.connection, None)
-            self._deliver(_Handshake(known, event.started_ns, event.timestamp_ns))
+            facts = self._count_as_told(event.connection)
+            self._deliver(_Handshake(known, event.started_ns, event.timestamp_ns, facts))
         for stream_event in self._tracker.receive(event):
             self._follow(stream_event)
         if isinstance(event, ProcessExited):
@@ -193,30 +205,37 @@ class Chain:
         context = self._workloads.context(event)
         facts = self._handshakes.claim(event)
         before = self._contexts.get(event.connection)
-        if facts is None and before is not None:
-            facts = before.handshake
         if facts is None:
-            return context
+            return replace(context, handshake=before.handshake) if before is not None else context
         if event.connection not in self._told:
             self._untold[event.connection] = None
-        return replace(context, handshake=facts)
+            self._untold_facts.keep(event.connection, facts)
+        return replace(context, handshake=summary_of(facts))
 
     def _learn_handshake(self, event: HandshakeCaptured) -> None:
         renewal = self._handshakes.receive(event)
         if renewal is None:
             return
+        summary = summary_of(renewal.facts)
         for connection in renewal.connections:
             if context := self._contexts.get(connection):
-                self._contexts[connection] = renewed = replace(context, handshake=renewal.facts)
+                if connection in self._untold:
+                    self._untold_facts.keep(connection, renewal.facts)
+                self._contexts[connection] = renewed = replace(context, handshake=summary)
                 self._dispatcher.observe(renewed)
 
     def _tell_handshake(self, connection: ConnectionId) -> None:
         """Tell of a handshake that no call of the library was about: a read or write did it on the way."""
-        self._untold.pop(connection, None)
-        self._told.add(connection)
+        facts = self._count_as_told(connection)
         context = self._contexts.get(connection)
         if context is not None and context.handshake is not None:
-            self._deliver(_Handshake(context, None, context.handshake.timestamp_ns))
+            self._deliver(_Handshake(context, None, context.handshake.timestamp_ns, facts))
+
+    def _count_as_told(self, connection: ConnectionId) -> HandshakeFacts | None:
+        """Returns what there is to tell of its handshake: it is kept no longer."""
+        self._told.add(connection)
+        self._untold.pop(connection, None)
+        return self._untold_facts.take(connection)
 
     def _follow(self, event: StreamEvent) -> None:
         exchanges = self._dispatcher.receive(event)
@@ -256,6 +275,7 @@ class Chain:
     def _forget(self, connection: ConnectionId) -> ConnectionContext | None:
         self._told.discard(connection)
         self._untold.pop(connection, None)
+        self._untold_facts.take(connection)
         siblings = self._by_process.get(connection.process)
         if siblings is not None:
             siblings.discard(connection)
@@ -283,7 +303,7 @@ class Chain:
                 item.connection, item.timestamp_ns, item.reason, item.egress, item.ingress
             )
         else:
-            self._telemetry.handshake(item.connection, item.started_ns, item.ended_ns)
+            self._telemetry.handshake(item.connection, item.started_ns, item.ended_ns, item.facts)
 
     def _add(self, exchange: Exchange) -> None:
         if self._is_own is not None and self._is_own(exchange.kind, exchange.attributes):
@@ -386,4 +406,5 @@ class Chain:
             own=self._own,
             waiting=waiting,
             unbound=self._unbound,
+            handshakes_dropped=self._untold_facts.dropped,
         )

@@ -57,6 +57,7 @@ def publish_metrics(
     single("qtap.trace.reused_random", lambda: rooms.correlator.statistics().reused_randoms)
     single("qtap.trace.unsampled", lambda: rooms.correlator.statistics().unsampled)
     single("qtap.trace.malformed", lambda: rooms.correlator.statistics().malformed)
+    single("qtap.handshake.dropped", lambda: chain.statistics().handshakes_dropped)
     single("qtap.exchange.otlp", lambda: chain.statistics().otlp)
     single("qtap.exchange.own", lambda: chain.statistics().own)
     single("qtap.payload.classified", lambda: rooms.classifier.statistics().cleared)

@@ -3,6 +3,7 @@
 
 table         which handshake belongs to which connection; bounded, with ages
 facts         all that a handshake tells
+sizes         how much memory that takes
 records       records to handshake messages
 wire          numbers and vectors within a message
 extensions    the extensions of a hello

@@ -24,7 +24,7 @@ from otel_qtap.handshake.records import (
 )
 from otel_qtap.handshake.server_hello import ServerHello, read_server_hello
 from otel_qtap.handshake.versions import TLS_1_3, VERSION_NAMES
-from otel_qtap.model.handshake import HandshakeFacts
+from otel_qtap.model.handshake import HandshakeFacts, HandshakeSummary
 
 _MOST_CIPHERS: Final = 128
 _MOST_PROTOCOLS: Final = 16
@@ -32,17 +32,46 @@ _MOST_REMEMBERED: Final = 256
 """Numbers, and bytes of names, in an offer that is remembered: few clients have half of it."""
 
 
-def handshake_facts(
-    from_client: Iterable[bytes], from_server: Iterable[bytes], *, timestamp_ns: int = 0
-) -> HandshakeFacts:
-    """The facts of one handshake; each piece is the start of one send or receive, in order.
+class _Offer(NamedTuple):
+    ja3: str
+    ja4: str
+    protocols: tuple[str, ...]
+    protocols_omitted: int
+    ciphers: tuple[str, ...]
+    ciphers_omitted: int
 
-    ``timestamp_ns`` is when the last of them was seen. Of two ClientHellos the first is described: the
-    second answers a HelloRetryRequest.
+
+class Opening(NamedTuple):
+    """What the first ClientHello tells: the second answers a HelloRetryRequest."""
+
+    offer: _Offer
+    session_id: bytes
+    server_name: str
+    has_ticket: bool
+    settled: bool
+    """Nothing that comes later can change it."""
+
+
+def read_opening(from_client: Iterable[bytes]) -> Opening | None:
+    """The first ClientHello in pieces, of which each is the start of one send or receive, in order."""
+    return _opening(_read(from_client))
+
+
+def handshake_facts(
+    from_client: Iterable[bytes],
+    from_server: Iterable[bytes],
+    *,
+    timestamp_ns: int = 0,
+    opening: Opening | None = None,
+) -> HandshakeFacts:
+    """The facts of one handshake; pieces are as above.
+
+    ``timestamp_ns`` is when the last of them was seen, and ``opening`` what is known of the client's hello;
+    None: read it.
     """
     client, server = _read(from_client), _read(from_server)
-    hello, choice = _client_hello(client), _server_hello(server)
-    offer = _offer(hello) if hello else None
+    opening, choice = opening or _opening(client), _server_hello(server)
+    offer = opening.offer if opening else None
     their_certificate = _certificate(server)
     protocol, version = VERSION_NAMES.get(choice.version, ("", "")) if choice else ("", "")
     return HandshakeFacts(
@@ -53,9 +82,9 @@ def handshake_facts(
         curve=_curve(choice, server),
         next_protocol=protocol_label(choice.protocols[0]) if choice and choice.protocols else "",
         resumed=_resumed(
-            hello, choice, has_certificate=any(message.type == CERTIFICATE for message in server)
+            opening, choice, has_certificate=any(message.type == CERTIFICATE for message in server)
         ),
-        server_name=hello.server_name if hello else "",
+        server_name=opening.server_name if opening else "",
         offered_protocols=offer.protocols if offer else (),
         protocols_omitted=offer.protocols_omitted if offer else 0,
         offered_ciphers=offer.ciphers if offer else (),
@@ -69,13 +98,17 @@ def handshake_facts(
     )
 
 
-class _Offer(NamedTuple):
-    ja3: str
-    ja4: str
-    protocols: tuple[str, ...]
-    protocols_omitted: int
-    ciphers: tuple[str, ...]
-    ciphers_omitted: int
+def summary_of(facts: HandshakeFacts) -> HandshakeSummary:
+    """The part that spans tell."""
+    return HandshakeSummary(
+        timestamp_ns=facts.timestamp_ns,
+        protocol=facts.protocol,
+        version=facts.version,
+        cipher=facts.cipher,
+        next_protocol=facts.next_protocol,
+        resumed=facts.resumed,
+        server_name=facts.server_name,
+    )
 
 
 def _offer(hello: ClientHello) -> _Offer:
@@ -116,10 +149,13 @@ def _read(pieces: Iterable[bytes]) -> list[Message]:
     return [message for piece in pieces for message in handshake_messages(piece)]
 
 
-def _client_hello(messages: list[Message]) -> ClientHello | None:
+def _opening(messages: list[Message]) -> Opening | None:
     for message in messages:
         if message.type == CLIENT_HELLO:
-            return read_client_hello(message.body, whole=message.whole)
+            hello = read_client_hello(message.body, whole=message.whole)
+            return Opening(
+                _offer(hello), hello.session_id, hello.server_name, hello.has_ticket, settled=message.whole
+            )
     return None
 
 
@@ -149,7 +185,7 @@ def _curve(choice: ServerHello | None, messages: list[Message]) -> str:
     return GROUP_NAMES.get(group, "")
 
 
-def _resumed(hello: ClientHello | None, choice: ServerHello | None, *, has_certificate: bool) -> bool | None:
+def _resumed(opening: Opening | None, choice: ServerHello | None, *, has_certificate: bool) -> bool | None:
     """Whether a session was taken up again (RFC 8446 section 2.2, RFC 5246 section 7.3, RFC 5077)."""
     if choice is None or not choice.whole:
         return None
@@ -157,9 +193,9 @@ def _resumed(hello: ClientHello | None, choice: ServerHello | None, *, has_certi
         return choice.has_pre_shared_key
     if has_certificate:
         return False
-    if hello is None:
+    if opening is None:
         return None
-    if hello.session_id:
-        return hello.session_id == choice.session_id
+    if opening.session_id:
+        return opening.session_id == choice.session_id
     # A ticket without a session id: what the server thinks of it shows in its next message.
-    return None if hello.has_ticket else False
+    return None if opening.has_ticket else False

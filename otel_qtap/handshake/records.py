@@ -11,6 +11,8 @@ SERVER_KEY_EXCHANGE: Final = 12
 _HANDSHAKE: Final = 22
 _RECORD_HEADER: Final = 5
 _MESSAGE_HEADER: Final = 4
+_MOST_MESSAGES: Final = 32
+"""Of one send or receive: a flight has seven at most."""
 
 
 class Message(NamedTuple):
@@ -52,7 +54,7 @@ def _payload(data: bytes) -> bytes:
 def _messages(data: bytes) -> list[Message]:
     found: list[Message] = []
     at = 0
-    while at + _MESSAGE_HEADER <= len(data):
+    while at + _MESSAGE_HEADER <= len(data) and len(found) < _MOST_MESSAGES:
         start = at + _MESSAGE_HEADER
         end = start + int.from_bytes(data[at + 1 : start])
         found.append(Message(data[at], data[start:end], whole=end <= len(data)))

@@ -10,10 +10,11 @@ was forked after the handshake). Where the random is not known, process and addr
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from otel_qtap.handshake.facts import handshake_facts
+from otel_qtap.handshake.facts import Opening, handshake_facts, read_opening
+from otel_qtap.handshake.sizes import size_of
 from otel_qtap.model.events import ConnectionObserved, HandshakeCaptured
 from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, ProcessId, Role
@@ -22,8 +23,10 @@ _MOST_PIECES: Final = 12
 _MOST_BYTES: Final = 32 * 1024
 _MOST_CLAIMS: Final = 8
 _MOST_OF_RANDOM: Final = 8
+_MOST_READINGS: Final = 32
+"""How often it is read anew for what comes late: a hello may come a byte at a time."""
 _OVERHEAD_BYTES: Final = 1024
-"""What a handshake takes beside its bytes, about."""
+"""What a handshake takes beside its bytes and facts, about."""
 
 _Place = tuple[ProcessId, Endpoint | None, Endpoint | None]
 
@@ -33,10 +36,18 @@ class _Handshake:
     first: HandshakeCaptured
     from_client: list[bytes] = field(default_factory=list)
     from_server: list[bytes] = field(default_factory=list)
-    size: int = _OVERHEAD_BYTES
+    data_bytes: int = 0
+    facts_bytes: int = 0
     connections: list[ConnectionId] = field(default_factory=list)
     last_ns: int = 0
+    _opening: Opening | None = None
     _facts: HandshakeFacts | None = None
+    _is_current: bool = False
+    _readings: int = 0
+
+    @property
+    def size(self) -> int:
+        return _OVERHEAD_BYTES + self.data_bytes + self.facts_bytes
 
     @property
     def place(self) -> _Place:
@@ -51,13 +62,20 @@ class _Handshake:
             pieces[-1] += event.data
         else:  # what it goes on with is not there, or was cut off
             return
-        self.size += len(event.data)
+        self.data_bytes += len(event.data)
         self.last_ns = event.timestamp_ns
-        self._facts = None
+        self._is_current = False
 
     def facts(self) -> HandshakeFacts:
-        if self._facts is None:
-            self._facts = handshake_facts(self.from_client, self.from_server, timestamp_ns=self.last_ns)
+        if self._facts is None or (not self._is_current and self._readings < _MOST_READINGS):
+            if self._opening is None or not self._opening.settled:
+                self._opening = read_opening(self.from_client)
+            self._facts = handshake_facts(
+                self.from_client, self.from_server, timestamp_ns=self.last_ns, opening=self._opening
+            )
+            self.facts_bytes = size_of(self._facts)
+            self._is_current = True
+            self._readings += 1
         return self._facts
 
 
@@ -95,14 +113,14 @@ class HandshakeTable:
         if handshake is None or not _continues(handshake.first, event):
             handshake = self._begin(event)
         pieces = len(handshake.from_client) + len(handshake.from_server)
-        if pieces >= _MOST_PIECES or handshake.size > _MOST_BYTES:
+        if pieces >= _MOST_PIECES or handshake.data_bytes > _MOST_BYTES:
             return None
         self._bytes -= handshake.size
         handshake.add(event)
+        renewal = Renewal(tuple(handshake.connections), handshake.facts()) if handshake.connections else None
         self._bytes += handshake.size
-        while self._bytes > self._max_bytes:
-            self._forget(next(iter(self._handshakes.values())))
-        return Renewal(tuple(handshake.connections), handshake.facts()) if handshake.connections else None
+        self._make_room()
+        return renewal
 
     def claim(self, observed: ConnectionObserved) -> HandshakeFacts | None:
         """The facts of a connection's handshake, as far as it was seen."""
@@ -113,7 +131,11 @@ class HandshakeTable:
             if len(handshake.connections) >= _MOST_CLAIMS:
                 del handshake.connections[0]
             handshake.connections.append(observed.connection)
-        return handshake.facts()
+        self._bytes -= handshake.size
+        facts = handshake.facts()
+        self._bytes += handshake.size
+        self._make_room()
+        return facts
 
     def tick(self, now_ns: int) -> None:
         """Forget what is old."""
@@ -127,7 +149,7 @@ class HandshakeTable:
         return len(self._handshakes)
 
     def _begin(self, event: HandshakeCaptured) -> _Handshake:
-        handshake = _Handshake(event)
+        handshake = _Handshake(replace(event, data=b""))  # its bytes are kept, and counted, as a piece
         self._handshakes[id(handshake)] = handshake
         self._by_place[handshake.place] = handshake
         self._bytes += handshake.size
@@ -136,6 +158,10 @@ class HandshakeTable:
             of_random.append(handshake)
             del of_random[:-_MOST_OF_RANDOM]
         return handshake
+
+    def _make_room(self) -> None:
+        while self._bytes > self._max_bytes:
+            self._forget(next(iter(self._handshakes.values())))
 
     def _candidates(self, observed: ConnectionObserved) -> Iterator[_Handshake]:
         """What may belong to a connection, the likeliest first."""

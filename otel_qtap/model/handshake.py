@@ -19,6 +19,19 @@ class CertificateFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeSummary:
+    """What spans tell of a handshake: little, for it is kept as long as its connection."""
+
+    timestamp_ns: int = 0
+    protocol: str = ""
+    version: str = ""
+    cipher: str = ""
+    next_protocol: str = ""
+    resumed: bool | None = None
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandshakeFacts:
     """Facts of one handshake, from as much of it as was seen."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-from otel_qtap.model.handshake import HandshakeFacts
+from otel_qtap.model.handshake import HandshakeSummary
 
 
 class ProcessId(NamedTuple):
@@ -160,7 +160,7 @@ class ConnectionContext:
     """Part of the ClientHello's random; empty: not known."""
     from_handshake: bool = False
     """Stream offsets count every byte of plaintext since the handshake of that random."""
-    handshake: HandshakeFacts | None = None
+    handshake: HandshakeSummary | None = None
     """None: nothing was seen of the handshake in clear."""
     facts: ProcessFacts = field(
         default_factory=lambda: ProcessFacts(process=ProcessId(0, 0)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from otel_qtap import __version__
 from otel_qtap.conditions import State
 from otel_qtap.model.exchange import Attributes
+from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import ConnectionContext, ProcessFacts
 from otel_qtap.model.record import Record, SegmentStored, UploadOutcome
 from otel_qtap.telemetry import names
@@ -183,10 +184,19 @@ class Telemetry:
             else:
                 self._append_logs(self._events.dropped(outcome))
 
-    def handshake(self, context: ConnectionContext, started_ns: int | None, ended_ns: int) -> None:
-        """Export that a TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds, None: not known."""
+    def handshake(
+        self,
+        context: ConnectionContext,
+        started_ns: int | None,
+        ended_ns: int,
+        facts: HandshakeFacts | None = None,
+    ) -> None:
+        """Export that a TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds, None: not known.
+
+        ``facts`` None: nothing is known that ``context`` does not have.
+        """
         if self._logs is not None:
-            self._logs.append(*self._events.handshake(context, started_ns, ended_ns))
+            self._logs.append(*self._events.handshake(context, started_ns, ended_ns, facts))
 
     def connection_closed(
         self, context: ConnectionContext, timestamp_ns: int, reason: str, egress: int, ingress: int

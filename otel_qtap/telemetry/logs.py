@@ -10,6 +10,7 @@ from typing import Final
 
 from otel_qtap.model.classified import Finding
 from otel_qtap.model.exchange import Attributes
+from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import ConnectionContext, ProcessFacts, Role
 from otel_qtap.model.record import Record, SegmentDropped, SegmentStored
 from otel_qtap.model.trace import SpanTarget
@@ -39,15 +40,22 @@ class LogEncoder:
         self._clock = clock
 
     def handshake(
-        self, context: ConnectionContext, started_ns: int | None, ended_ns: int
+        self,
+        context: ConnectionContext,
+        started_ns: int | None,
+        ended_ns: int,
+        facts: HandshakeFacts | None = None,
     ) -> tuple[Group, bytes]:
-        """A TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds, None: not known."""
+        """A TLS handshake ended well; times are CLOCK_BOOTTIME nanoseconds, None: not known.
+
+        ``facts`` None: nothing is known that ``context`` does not have.
+        """
         attributes = self._connection_attributes(context)
         attributes[names.TLS_ESTABLISHED] = True
         if started_ns is not None:
             attributes[names.TLS_HANDSHAKE_DURATION] = max(0, ended_ns - started_ns) / 1e9
         if context.handshake is not None:
-            attributes.update(event_attributes(context.handshake))
+            attributes.update(event_attributes(context.handshake, facts))
         return self._workload_group(context, _TLS_SCOPE), self._event(
             names.EVENT_TLS_HANDSHAKE, SEVERITY_INFO, ended_ns, attributes
         )

@@ -2,7 +2,7 @@
 """Facts of a TLS handshake as attributes: few and short on each span, all of them on the event."""
 
 from otel_qtap.model.exchange import Attributes
-from otel_qtap.model.handshake import CertificateFacts, HandshakeFacts
+from otel_qtap.model.handshake import CertificateFacts, HandshakeFacts, HandshakeSummary
 from otel_qtap.telemetry import names
 
 _CLIENT_CERTIFICATE = (
@@ -21,25 +21,33 @@ _SERVER_CERTIFICATE = (
 )
 
 
-def span_attributes(facts: HandshakeFacts) -> Attributes:
+def span_attributes(summary: HandshakeSummary) -> Attributes:
     """What tells connections of one service apart: each of few values."""
     attributes: Attributes = {
-        names.TLS_PROTOCOL_NAME: facts.protocol,
-        names.TLS_PROTOCOL_VERSION: facts.version,
-        names.TLS_CIPHER: facts.cipher,
-        names.TLS_NEXT_PROTOCOL: facts.next_protocol,
-        names.TLS_SERVER_NAME: facts.server_name,
+        names.TLS_PROTOCOL_NAME: summary.protocol,
+        names.TLS_PROTOCOL_VERSION: summary.version,
+        names.TLS_CIPHER: summary.cipher,
+        names.TLS_NEXT_PROTOCOL: summary.next_protocol,
+        names.TLS_SERVER_NAME: summary.server_name,
     }
     known = {name: value for name, value in attributes.items() if value}
-    if facts.resumed is not None:
-        known[names.TLS_RESUMED] = facts.resumed
+    if summary.resumed is not None:
+        known[names.TLS_RESUMED] = summary.resumed
     return known
 
 
-def event_attributes(facts: HandshakeFacts) -> Attributes:
-    """All that is known of a handshake."""
+def event_attributes(summary: HandshakeSummary, facts: HandshakeFacts | None) -> Attributes:
+    """All that is known of a handshake; ``facts`` None: that is what spans tell, and no more."""
+    attributes = span_attributes(summary)
+    if summary.server_name:
+        attributes[names.SERVER_ADDRESS] = summary.server_name
+    if facts is not None:
+        attributes.update(_details(facts))
+    return attributes
+
+
+def _details(facts: HandshakeFacts) -> Attributes:
     attributes: Attributes = {
-        names.SERVER_ADDRESS: facts.server_name,
         names.TLS_CURVE: facts.curve,
         names.TLS_OFFERED_PROTOCOLS: facts.offered_protocols,
         names.TLS_PROTOCOLS_OMITTED: facts.protocols_omitted,
@@ -52,7 +60,7 @@ def event_attributes(facts: HandshakeFacts) -> Attributes:
         **_of_certificate(_CLIENT_CERTIFICATE, facts.client_certificate),
         **_of_certificate(_SERVER_CERTIFICATE, facts.server_certificate),
     }
-    return span_attributes(facts) | {name: value for name, value in attributes.items() if value}
+    return {name: value for name, value in attributes.items() if value}
 
 
 def _of_certificate(fields: tuple[str, ...], certificate: CertificateFacts | None) -> Attributes:

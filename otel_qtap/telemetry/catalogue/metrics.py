@@ -40,6 +40,13 @@ METRICS = (
         (),
         "Connections that ended, with plaintext, and of which no socket was known.",
     ),
+    Metric(
+        "qtap.handshake.dropped",
+        "counter",
+        "{handshake}",
+        (),
+        "Handshakes whose event tells no more than spans: too many connections had carried nothing yet.",
+    ),
     # reassembly
     Metric("qtap.connection.active", "updowncounter", "{connection}", (), "Connections tracked now."),
     Metric("qtap.connection.opened", "counter", "{connection}", (), "Connections seen."),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real rooms from the ring's bytes on; only what stands in for disk and collector is the test's own."""
 
+import gc
+import tracemalloc
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -13,9 +15,11 @@ from otel_qtap.classification.engine import ClassificationEngine
 from otel_qtap.correlation.correlator import Correlator, TraceMode
 from otel_qtap.correlation.derivation import derive
 from otel_qtap.correlation.sampling import new_sampler
+from otel_qtap.handshake.facts import summary_of
 from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.classified import ClassifiedExchange
 from otel_qtap.model.events import ProcessExited
+from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import ConnectionContext, Direction, ProcessFacts, Role
 from otel_qtap.model.record import Record, UploadOutcome
 from otel_qtap.objectstore.own_requests import OwnRequests
@@ -61,6 +65,7 @@ class Exported:
     records: list[Record] = field(default_factory=list)
     closed: list[tuple[ConnectionContext, int, int]] = field(default_factory=list)
     handshakes: list[tuple[ConnectionContext, int | None, int]] = field(default_factory=list)
+    told_facts: list[HandshakeFacts | None] = field(default_factory=list)
 
     def write(self, record: Record) -> None:
         self.records.append(record)
@@ -69,8 +74,15 @@ class Exported:
     def write_outcome(self, outcome: UploadOutcome) -> None:
         raise AssertionError("nothing was uploaded")
 
-    def handshake(self, context: ConnectionContext, started_ns: int | None, ended_ns: int) -> None:
+    def handshake(
+        self,
+        context: ConnectionContext,
+        started_ns: int | None,
+        ended_ns: int,
+        facts: HandshakeFacts | None,
+    ) -> None:
         self.handshakes.append((context, started_ns, ended_ns))
+        self.told_facts.append(facts)
 
     def connection_closed(
         self, context: ConnectionContext, timestamp_ns: int, reason: str, egress: int, ingress: int
@@ -325,6 +337,10 @@ def test_a_handshake_that_a_call_was_about_is_told_with_what_it_agreed_on(agent:
     assert ended_ns - started_ns == 2000
     assert context.handshake
     assert (context.handshake.server_name, context.handshake.version) == ("shop.example", "1.2")
+    [facts] = agent.exported.told_facts
+    assert facts
+    assert summary_of(facts) == context.handshake
+    assert facts.client_ja4
     assert names(agent) == ["shop.example"]
     assert agent.chain.open_connections == 0
 
@@ -341,6 +357,9 @@ def test_a_handshake_on_the_way_of_a_read_is_told_once_there_is_data(agent: Agen
     [(context, started_ns, ended_ns)] = agent.exported.handshakes
     assert (context.id, started_ns) == (connection.id, None)
     assert START_NS < ended_ns < connection.now_ns
+    [facts] = agent.exported.told_facts
+    assert facts
+    assert facts.offered_ciphers == ("TLS_AES_128_GCM_SHA256",)
 
 
 def test_a_short_connection_tells_its_handshake_before_its_end(agent: Agent) -> None:
@@ -376,6 +395,35 @@ def test_more_is_known_of_a_connection_and_its_handshake_stays(agent: Agent) -> 
     agent.receive(*exchange(connection))
     assert names(agent) == ["shop.example"] * 2
     assert len(agent.exported.handshakes) == 1
+
+
+def held_by_connections(hello: bytes, *, count: int) -> int:
+    """Bytes of memory that open connections hold once their handshakes were told and are long ago."""
+    agent = Agent()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1, count + 1):
+            connection = secret(number)
+            agent.learn(connection, "web")
+            agent.receive(connection.handshake_bytes(Direction.INGRESS, hello), connection.handshake())
+        agent.chain.tick(connection.now_ns + 40_000_000_000)
+        assert [facts and bool(facts.offered_ciphers) for facts in agent.exported.told_facts] == [
+            True
+        ] * count
+        agent.exported.told_facts.clear()
+        assert agent.chain.open_connections == count
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_a_client_offers_is_kept_until_it_is_told() -> None:
+    large = tls_wire.client_hello([tls_wire.server_name(b"shop.example")], ciphers=range(0x6000, 0x6700))
+    held_by_connections(HELLO, count=2)  # what is made once
+    small = held_by_connections(HELLO, count=50)
+    assert held_by_connections(tls_wire.record(tls_wire.message(1, large)), count=50) < small + 50 * 100
 
 
 def test_an_excluded_process_tells_no_handshake(agent: Agent) -> None:

@@ -6,12 +6,13 @@ import hashlib
 import random
 import ssl
 import tracemalloc
+from dataclasses import fields
 from itertools import product
 
 import pytest
 
-from otel_qtap.handshake.facts import handshake_facts
-from otel_qtap.model.handshake import HandshakeFacts
+from otel_qtap.handshake.facts import handshake_facts, summary_of
+from otel_qtap.model.handshake import HandshakeFacts, HandshakeSummary
 from tests.support.memory_handshake import Handshake, client_context, server_context, shake_hands
 from tests.support.pki import Pki
 from tests.support.tls_wire import alpn, client_hello, message, record, server_hello
@@ -39,6 +40,13 @@ def test_tls_1_3(pki: Pki) -> None:
     assert facts.server_ja4s == "t130200_1302_a56c5b993250"
     assert len(facts.client_ja3) == len(facts.server_ja3s) == 32
     assert (facts.client_certificate, facts.server_certificate) == (None, None)
+
+
+def test_the_summary_has_what_spans_tell(pki: Pki) -> None:
+    facts = facts_of(shake_hands(client_context(pki, TLS_1_2), server_context(pki)))
+    summary = summary_of(facts)
+    for each in fields(HandshakeSummary):
+        assert getattr(summary, each.name) == getattr(facts, each.name) not in {None, ""}
 
 
 def test_tls_1_2_shows_protocol_and_certificates(pki: Pki) -> None:

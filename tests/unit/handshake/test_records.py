@@ -37,3 +37,7 @@ def test_a_record_is_cut_off_anywhere(cut: int) -> None:
 
 def test_empty_records_end_it() -> None:
     assert handshake_messages(record(b"") * 1000 + record(HELLO)) == []
+
+
+def test_of_messages_without_end_the_first_are_read() -> None:
+    assert handshake_messages(b"\x0b\0\0\0" * 4000) == [Message(11, b"", whole=True)] * 32

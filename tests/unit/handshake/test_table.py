@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from otel_qtap.handshake.client_hello import ClientHello, read_client_hello
+from otel_qtap.handshake.facts import handshake_facts
 from otel_qtap.handshake.table import HandshakeTable
 from otel_qtap.model.events import ConnectionObserved, HandshakeCaptured
+from otel_qtap.model.handshake import HandshakeFacts
 from otel_qtap.model.identity import ConnectionId, Direction, Endpoint, PeerSource, Role
 from tests.support.tls_wire import client_hello, message, record, server_hello, server_name
 
@@ -193,3 +198,71 @@ def test_one_handshake_has_few_pieces_and_one_random_few_handshakes(table: Hands
     assert name_of(table, OBSERVED) == "shop.example"
     table.tick(HELLO.timestamp_ns + 40 * SECOND)
     assert len(table) == 0
+
+
+def large_hello() -> bytes:
+    return record(message(1, client_hello([server_name(b"shop.example")], ciphers=range(0x6000, 0x6400))))
+
+
+def test_what_facts_take_counts_in_what_is_kept() -> None:
+    claimed, unclaimed = HandshakeTable(max_bytes=200_000), HandshakeTable(max_bytes=200_000)
+    for number in range(200):
+        at, random = Endpoint("10.0.0.1", number), number.to_bytes(16)
+        for table in (claimed, unclaimed):
+            table.receive(replace(HELLO, remote=at, client_random=random, data=large_hello()))
+        assert claimed.claim(replace(OBSERVED, remote=at, client_random=random))
+    assert len(claimed) < len(unclaimed) / 2
+
+
+def test_pieces_that_go_on_with_nothing_leave_nothing(table: HandshakeTable) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            at, random = Endpoint("10.0.0.1", number), number.to_bytes(16)
+            table.receive(
+                replace(HELLO, remote=at, client_random=random, data=bytes([number]) * 4000, position=9)
+            )
+        assert len(table) == 200
+        assert tracemalloc.get_traced_memory()[0] < 200 * 2000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_hello_that_comes_a_byte_at_a_time_is_read_anew_a_few_times(
+    table: HandshakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = 0
+
+    def counted(*arguments: Any, **more: Any) -> HandshakeFacts:
+        nonlocal readings
+        readings += 1
+        return handshake_facts(*arguments, **more)
+
+    monkeypatch.setattr("otel_qtap.handshake.table.handshake_facts", counted)
+    data = large_hello()
+    table.receive(replace(HELLO, data=data[:100]))
+    assert table.claim(OBSERVED)
+    for at in range(100, len(data)):
+        table.receive(replace(HELLO, data=data[at : at + 1], position=at))
+    assert readings <= 32
+
+
+def test_a_client_s_hello_is_read_once_for_all_that_comes_after(
+    table: HandshakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = 0
+
+    def counted(*arguments: Any, **more: Any) -> ClientHello:
+        nonlocal readings
+        readings += 1
+        return read_client_hello(*arguments, **more)
+
+    monkeypatch.setattr("otel_qtap.handshake.facts.read_client_hello", counted)
+    table.receive(replace(HELLO, data=large_hello()))
+    assert table.claim(OBSERVED)
+    for _ in range(5):
+        assert table.receive(ANSWER)
+    facts = table.claim(OBSERVED)
+    assert facts
+    assert (facts.server_name, facts.version, facts.ciphers_omitted) == ("shop.example", "1.2", 0x400 - 128)
+    assert readings == 1

@@ -2,6 +2,7 @@
 import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
+from otel_qtap.handshake.facts import summary_of
 from otel_qtap.model.classified import Finding
 from otel_qtap.model.exchange import Part
 from otel_qtap.model.handshake import HandshakeFacts
@@ -79,7 +80,7 @@ def test_handshake(events, connection):
 
 def test_handshake_tells_what_was_in_clear(events, connection):
     facts = HandshakeFacts(version="1.3", server_name="shop.example", offered_ciphers=("A", "B"))
-    _, message = events.handshake(connection(handshake=facts), None, 7)
+    _, message = events.handshake(connection(handshake=summary_of(facts)), None, 7, facts)
     told = attributes(parsed(message))
     assert "qtap.tls.handshake.duration" not in told
     assert (told["tls.established"], told["tls.protocol.version"]) == (True, "1.3")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from otel_qtap.model.exchange import Incomplete, SpanKind
-from otel_qtap.model.handshake import HandshakeFacts
+from otel_qtap.model.handshake import HandshakeSummary
 from otel_qtap.model.identity import ConnectionContext, ConnectionId, PeerSource, ProcessFacts, ProcessId
 from otel_qtap.model.record import Record
 from otel_qtap.model.trace import SpanIdentity, SpanTarget
@@ -48,7 +48,7 @@ def attributes(span):
 
 
 def test_spans_of_a_connection_tell_its_handshake(record, connection):
-    facts = HandshakeFacts(protocol="tls", version="1.3", cipher="TLS_X", resumed=True, client_ja3="a" * 32)
+    facts = HandshakeSummary(protocol="tls", version="1.3", cipher="TLS_X", resumed=True)
     told = attributes(encoded(record(connection=connection(handshake=facts))))
     assert {name: value for name, value in told.items() if name.startswith("tls.")} == {
         "tls.protocol.name": "tls",

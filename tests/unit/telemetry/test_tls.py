@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-from otel_qtap.model.handshake import CertificateFacts, HandshakeFacts
+from otel_qtap.handshake.facts import summary_of
+from otel_qtap.model.handshake import CertificateFacts, HandshakeFacts, HandshakeSummary
 from otel_qtap.telemetry.tls import event_attributes, span_attributes
 
 CERTIFICATE = CertificateFacts(
@@ -37,7 +38,7 @@ ON_SPANS = {
 
 
 def test_spans_have_what_is_short() -> None:
-    assert span_attributes(FACTS) == ON_SPANS
+    assert span_attributes(summary_of(FACTS)) == ON_SPANS
 
 
 def test_the_event_has_all() -> None:
@@ -50,7 +51,7 @@ def test_the_event_has_all() -> None:
             f"tls.{end}.hash.sha256": "AB" * 32,
         }
 
-    assert event_attributes(FACTS) == {
+    assert event_attributes(summary_of(FACTS), FACTS) == {
         **ON_SPANS,
         "server.address": "shop.example",
         "tls.curve": "x25519",
@@ -65,11 +66,15 @@ def test_the_event_has_all() -> None:
     }
 
 
+def test_where_the_rest_is_gone_the_event_has_what_spans_have() -> None:
+    assert event_attributes(summary_of(FACTS), None) == {**ON_SPANS, "server.address": "shop.example"}
+
+
 def test_the_event_tells_how_much_of_an_offer_it_leaves_out() -> None:
     facts = HandshakeFacts(
         offered_protocols=("h2",), protocols_omitted=7, offered_ciphers=("0xBEEF",), ciphers_omitted=4000
     )
-    assert event_attributes(facts) == {
+    assert event_attributes(summary_of(facts), facts) == {
         "qtap.tls.client.next_protocols": ("h2",),
         "qtap.tls.client.next_protocols_omitted": 7,
         "tls.client.supported_ciphers": ("0xBEEF",),
@@ -78,6 +83,7 @@ def test_the_event_tells_how_much_of_an_offer_it_leaves_out() -> None:
 
 
 def test_what_is_not_known_is_absent() -> None:
-    assert span_attributes(HandshakeFacts()) == event_attributes(HandshakeFacts()) == {}
+    assert span_attributes(HandshakeSummary()) == {}
+    assert event_attributes(HandshakeSummary(), HandshakeFacts()) == {}
     only_digest = HandshakeFacts(server_certificate=CertificateFacts(sha256="CD"))
-    assert event_attributes(only_digest) == {"tls.server.hash.sha256": "CD"}
+    assert event_attributes(summary_of(only_digest), only_digest) == {"tls.server.hash.sha256": "CD"}
