@@ -52,6 +52,16 @@ class Met(Enum):
 
 
 @dataclass(slots=True)
+class Look:
+    """What came of a look at one process."""
+
+    met: dict[KernelFile, Met]
+    """Of the files that were asked about."""
+    work: int = 0
+    """How much there was to be looked at, in files."""
+
+
+@dataclass(slots=True)
 class _Probed:
     """A file with probes in it."""
 
@@ -164,26 +174,48 @@ class ProbedFiles:
         self._mark_only(result)
         return result
 
+    def marked(self, file: KernelFile, told_ns: int) -> Met | None:
+        """What a file is, if the notice of it, told at ``told_ns`` (boot time), is older than our saying so.
+
+        Programs map many files at once.
+        """
+        kind, marked_ns = self._marks.get(file, (b"", 0))
+        if not kind or told_ns >= marked_ns:
+            return None
+        return Met.LIBRARY if kind == _TLS_LIBRARY else Met.OTHER
+
     def meet(self, pid: int, file: KernelFile, told_ns: int = 0) -> Met:
         """Probe what one process maps, having been told at ``told_ns`` (boot time) that it maps ``file``."""
-        kind, marked_ns = self._marks.get(file, (b"", 0))
-        if kind and told_ns < marked_ns:
-            # Told before we said what it is: programs map many files at once.
-            return Met.LIBRARY if kind == _TLS_LIBRARY else Met.OTHER
-        self._marks.pop(file, None)  # which the kernel side has forgotten
-        inode, _ = file
-        result = self._scanner.mapped_by(pid, inode, self._attach)
+        return self.meet_all(pid, {file: told_ns}).met[file]
+
+    def meet_all(self, pid: int, told: Mapping[KernelFile, int]) -> Look:
+        """The same of several files, with what they turned out to be."""
+        known = {file: self.marked(file, told_ns) for file, told_ns in told.items()}
+        look = Look({file: met for file, met in known.items() if met is not None})
+        unknown = told.keys() - look.met.keys()
+        if not unknown:
+            return look
+        for file in unknown:
+            self._marks.pop(file, None)  # which the kernel side has forgotten
+        result = self._scanner.mapped_by(pid, {inode for inode, _ in unknown}, self._attach)
         for identity, _ in result.files:
             if probed := self._probed.get(identity):
                 probed[1].unused_since = None
         for name, identity in result.kernel_files.items():
             self._mark(name, identity, result)
-        identity_here = result.identity(inode)
-        if identity_here is None:
+        for file in unknown:
+            look.met[file] = self._met(file, result)
+        look.work = result.work
+        return look
+
+    def _met(self, file: KernelFile, result: ScanResult) -> Met:
+        inode, _ = file
+        identity = result.identity(inode)
+        if identity is None:
             return Met.AWAITED if inode in result.awaited else Met.ABSENT
         # The kernel's own name of it, for stacked file systems show another device to us.
-        self._mark(file, identity_here, result)
-        return Met.LIBRARY if result.can_be_probed(identity_here) else Met.OTHER
+        self._mark(file, identity, result)
+        return Met.LIBRARY if result.can_be_probed(identity) else Met.OTHER
 
     def _attach(self, plan: FilePlan) -> None:
         if changed := self._probed.get(plan.identity):

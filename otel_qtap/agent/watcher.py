@@ -11,8 +11,9 @@ from dataclasses import replace
 from otel_qtap.agent.ciphertext import CiphertextWatch
 from otel_qtap.agent.containers import Containers
 from otel_qtap.agent.instrumented import InstrumentationJudge
+from otel_qtap.agent.mapped_files import MappedFiles
 from otel_qtap.agent.plaintext.page import PlaintextPage
-from otel_qtap.agent.probed_files import Met, ProbedFiles
+from otel_qtap.agent.probed_files import ProbedFiles
 from otel_qtap.agent.workloads import ProcessKey, process_key
 from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
@@ -29,7 +30,6 @@ from otel_qtap.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_SECOND_LOOK_SECONDS = 0.05
 _HOLD_SECONDS = 0.2
 """How long a process is kept back while its container is asked about: less than an exchange waits."""
 
@@ -80,7 +80,7 @@ class Watcher:
         self._gone: set[int] = set()
         # Whom the kernel side passes over for what the selectors say.
         self._excluded: set[ProcessKey] = set()
-        self._look_again: list[tuple[float, ProcessNotice]] = []
+        self._mapped = MappedFiles(self._files, self._meet)
         self._never: set[int] = set()
 
     @property
@@ -96,7 +96,7 @@ class Watcher:
     @property
     def wants_attention(self) -> bool:
         """Whether ``look_again`` has work."""
-        return bool(self._look_again or self._held)
+        return self._mapped.wants_attention or bool(self._held)
 
     @property
     def is_busy(self) -> bool:
@@ -216,10 +216,10 @@ class Watcher:
                 self._known.pop(notice.tgid, None)
         elif notice.kind is Kind.PROCESS_UNBOUND:
             self._ciphertext.notice(notice)
-        elif notice.kind is not Kind.FILE_MAPPED:
+        elif notice.kind is Kind.FILE_MAPPED:
+            self._mapped.notice(notice)
+        else:
             self._meet(notice)
-        elif self._inspect(notice) in (Met.AWAITED, Met.ABSENT):
-            self._look_again.append((time.monotonic() + _SECOND_LOOK_SECONDS, notice))
 
     def look_again(self) -> None:
         """Second look at processes whose mapping was not complete when the notice came, and an end to waiting
@@ -228,10 +228,7 @@ class Watcher:
         now = time.monotonic()
         for pid in [pid for pid, until in self._held.items() if until <= now]:
             self._tell(pid)
-        while self._look_again and self._look_again[0][0] <= now:
-            notice = self._look_again.pop(0)[1]
-            if self._inspect(notice) is Met.AWAITED:
-                self._look_again.append((now + _SECOND_LOOK_SECONDS, notice))
+        self._mapped.look_again()
 
     def review_instrumentation(self) -> None:
         """Tell of the processes that turn out to make spans of their own, now and then."""
@@ -243,13 +240,6 @@ class Watcher:
         for facts in self._instrumented.review(undecided):
             self._known[facts.process.tgid] = (facts, True)
             self._on_process(facts, True)
-
-    def _inspect(self, notice: ProcessNotice) -> Met:
-        """Have probed what this process maps; what the file is that the notice is about."""
-        met = self._files.meet(notice.tgid, (notice.inode, notice.device), notice.timestamp_ns)
-        if met is Met.LIBRARY:
-            self._meet(notice)
-        return met
 
     def _meet(self, notice: ProcessNotice) -> None:
         known = self._known.get(notice.tgid)

@@ -3,25 +3,35 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 from otel_qtap.discovery.elf import FileGoneError
-from otel_qtap.discovery.inodes import is_same_inode
+from otel_qtap.discovery.inodes import InodeMap
 from otel_qtap.discovery.libraries import Examination, LibraryFile, LibraryLocator
 from otel_qtap.discovery.plan import FileIdentity, FilePlan
+from otel_qtap.discovery.turns import Turns
 
 _AT_ONCE = 8
 """Most that wait for an analysis; more processors than a host may have for us would gain nothing."""
+_FILES_A_ROUND = 64
+_BYTES_A_ROUND = 16 << 20
+"""So many files, and so much in them, are begun at most before anything else has its turn."""
+_MOST_OF_A_PROCESS = 256
+"""Most that wait for one process: of thousands of new files, the others are looked at by and by."""
 
 
 class Examinations:
-    """What is to be looked at, and what is looked at just now. Nothing happens but in ``advance``."""
+    """What is to be looked at, and what is looked at just now. Nothing happens but in ``advance``.
+
+    Processes have their files looked at in turns: nobody waits for all that another one maps.
+    """
 
     def __init__(self, locator: LibraryLocator) -> None:
         self._locator = locator
-        self._urgent: deque[LibraryFile] = deque()
+        self._urgent: Turns[LibraryFile] = Turns(_MOST_OF_A_PROCESS)
         self._later: deque[LibraryFile] = deque()
         self._running: list[tuple[FileIdentity, Examination]] = []
+        self._awaited: InodeMap[None] = InodeMap()
+        """The urgent ones, and those that are running."""
 
     @property
     def is_busy(self) -> bool:
@@ -30,12 +40,18 @@ class Examinations:
 
     def __contains__(self, identity: FileIdentity) -> bool:
         """Whether this file, which somebody uses, is among them."""
-        awaited = (*(file.identity for file in self._urgent), *(one for one, _ in self._running))
-        return any(is_same_inode(one, identity) for one in awaited)
+        return identity in self._awaited
+
+    def is_full(self, process: int) -> bool:
+        """Whether so many files of this process wait that others of it are left for another time."""
+        return self._urgent.is_full(process)
 
     def add(self, files: Iterable[LibraryFile]) -> None:
-        """Look at these as soon as possible, for somebody uses them."""
-        self._urgent.extend(file for file in files if file.identity not in self)
+        """Look at these as soon as possible, for somebody uses them: as many as may wait for a process."""
+        for file in files:
+            if file.identity not in self._awaited and not self._urgent.is_full(file.process):
+                self._urgent.add(file.process, file)
+                self._awaited.set(file.identity, None)
 
     def add_later(self, files: Iterable[LibraryFile]) -> None:
         """Look at these, one by one, while there is nothing else to do."""
@@ -45,10 +61,14 @@ class Examinations:
         """Begin what can be begun; yields plans of what is known now."""
         was_busy = self.is_busy
         yield from self._done()
-        while self._urgent and len(self._running) < _AT_ONCE:
-            self._begin(self._urgent.popleft())
+        files_left, bytes_left = _FILES_A_ROUND, _BYTES_A_ROUND
+        while self._urgent and len(self._running) < _AT_ONCE and files_left > 0 and bytes_left > 0:
+            file = self._urgent.take()
+            files_left -= 1
+            bytes_left -= file.identity.size
+            self._begin(file)
             yield from self._done()
-        if self._later and not self._running:
+        if self._later and not self._urgent and not self._running:
             self._begin(self._later.popleft())
         if was_busy and not self.is_busy:
             self._locator.remember()
@@ -60,14 +80,20 @@ class Examinations:
         for _, examination in self._running:
             examination.abandon()
         self._running.clear()
+        self._awaited = InodeMap()
         self._locator.remember()
 
     def _begin(self, file: LibraryFile) -> None:
-        with suppress(FileGoneError):
+        try:
             self._running.append((file.identity, self._locator.begin(file)))
+            self._awaited.set(file.identity, None)
+        except FileGoneError:
+            self._awaited.remove(file.identity)
 
     def _done(self) -> Iterator[FilePlan]:
         for running in list(self._running):
-            if running[1].is_done:
+            identity, examination = running
+            if examination.is_done:
                 self._running.remove(running)
-                yield running[1].result()
+                self._awaited.remove(identity)
+                yield examination.result()

@@ -39,6 +39,8 @@ class LibraryFile(NamedTuple):
     """The library that its name tells, if any."""
     is_the_users: bool = False
     """Whether the user says that there is a library in it, be one recognised or not."""
+    process: int = 0
+    """Which maps it; 0: it is looked at ahead of need."""
 
 
 class Examination:

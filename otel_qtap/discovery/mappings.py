@@ -3,7 +3,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from otel_qtap.discovery.bounded import read_bounded
@@ -43,10 +43,11 @@ def code_mappings(maps: bytes, pid: int) -> Iterator[Mapping]:
     return _mappings(_CODE, maps, pid)
 
 
-def inode_mappings(maps: bytes, pid: int, inode: int) -> Iterator[Mapping]:
-    """Files with this inode number that a process maps, as code or not, each once."""
+def inode_mappings(maps: bytes, pid: int, inodes: Iterable[int]) -> Iterator[Mapping]:
+    """Files with these inode numbers that a process maps, as code or not, each once."""
     # A dynamic linker maps the head of a library read-only before it maps the code.
-    return _mappings(re.compile(_LINE % (rb"....", rb"(%d)" % inode), re.MULTILINE), maps, pid)
+    numbers = b"|".join(b"%d" % inode for inode in inodes)
+    return _mappings(re.compile(_LINE % (rb"....", rb"(%b)" % numbers), re.MULTILINE), maps, pid)
 
 
 def _mappings(lines: re.Pattern[bytes], maps: bytes, pid: int) -> Iterator[Mapping]:

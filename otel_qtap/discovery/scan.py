@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which files there are to attach to: on disk ahead of need, and mapped as code by processes."""
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from otel_qtap.discovery.examinations import Examinations
 from otel_qtap.discovery.inodes import InodeMap, identify
@@ -25,8 +28,26 @@ TakePlan = Callable[[FilePlan], None]
 
 _Shown = tuple[int, int, str]
 """A file as processes show it: device in the kernel's form, inode number, path."""
-_Reached = tuple[str, str, FileIdentity]
-"""How a file is opened from here, its path as the processes see it, and which it is."""
+
+MOST_FILES = 2048
+"""Files of one process that are looked at, besides those that the kernel told of: several times what the
+largest programs map as code. Each look at a process costs the more, the more there are."""
+_BYTES_A_FILE = 4096
+"""Of a memory map, which cost as much to read as one file does to be identified."""
+
+logger = logging.getLogger(__name__)
+
+
+class _Reached(NamedTuple):
+    """A file that can be opened."""
+
+    path: str
+    """How it is opened from here."""
+    shown: str
+    """Its path as the processes see it."""
+    identity: FileIdentity
+    process: int = 0
+    """One that maps it."""
 
 
 @dataclass(slots=True)
@@ -35,13 +56,24 @@ class ScanResult:
 
     ``processes`` map a library that can be probed. ``files`` are all that were seen, each with whether it can
     be probed, and ``kernel_files`` the same files by the names that the kernel may have for them. ``awaited``
-    are inode numbers of others, which are looked at just now.
+    are inode numbers of others, which are looked at just now or will be. ``work`` is what it took to find
+    out, in files.
     """
 
     processes: set[int] = field(default_factory=set)
     files: InodeMap[bool] = field(default_factory=InodeMap)
     awaited: set[int] = field(default_factory=set)
     kernel_files: dict[KernelFile, FileIdentity] = field(default_factory=dict)
+    work: int = 0
+    _numbers: dict[int, FileIdentity] = field(default_factory=dict)
+
+    def add(self, shown: KernelFile, identity: FileIdentity, *, can_be_probed: bool) -> None:
+        """This file was seen, by this name."""
+        self.files.set(identity, can_be_probed)
+        for file in (shown, (identity.inode, identity.kernel_device)):
+            self.kernel_files[file] = identity
+            if can_be_probed or file[0] not in self._numbers:
+                self._numbers[file[0]] = identity
 
     def can_be_probed(self, identity: FileIdentity) -> bool:
         """Whether this file was seen and can be probed."""
@@ -54,8 +86,7 @@ class ScanResult:
         By this a kernel notice about one process is known to be about a library. Its device must not
         be compared: on overlays and btrfs the kernel's own differs from the one that is shown.
         """
-        found = [identity for (number, _), identity in self.kernel_files.items() if number == inode]
-        return max(found, key=self.can_be_probed, default=None)
+        return self._numbers.get(inode)
 
 
 class LibraryScanner:
@@ -86,6 +117,7 @@ class LibraryScanner:
         """Files that were looked at, in the state that they had; None: nothing is to be told of it."""
         self._again: InodeMap[None] = InodeMap()
         self._examinations = Examinations(locator)
+        self._told_of_many = False
 
     def ahead_of_need(self, take: TakePlan) -> None:
         """Plan the libraries that the dynamic linker would find, the named ones, and programs that may have a
@@ -96,8 +128,8 @@ class LibraryScanner:
         self._meet(_identified(paths), take)
         roots = self._roots if self._looks_at_programs else ()
         programs = _identified([path for root in roots for path in large_programs(root)])
-        self._meet([each for each in programs if self._locator.remembers(each[2])], take)
-        unseen = [each for each in programs if not self._locator.remembers(each[2])]
+        self._meet([each for each in programs if self._locator.remembers(each.identity)], take)
+        unseen = [each for each in programs if not self._locator.remembers(each.identity)]
         self._examinations.add_later(self._fresh(unseen))
 
     @property
@@ -121,7 +153,7 @@ class LibraryScanner:
         reached: dict[_Shown, _Reached] = {}
         users: list[tuple[int, list[_Shown]]] = []
         for pid in process_ids(self._proc):
-            mappings = code_mappings(read_maps(self._proc, pid), pid)
+            mappings = self._code_mappings(read_maps(self._proc, pid), pid)
             users.append((pid, list(self._reach_all(mappings, reached))))
         result = self._result(users, reached, take, wait=wait)
         # What holds nothing and is in nobody's memory any more would only pile up.
@@ -133,33 +165,41 @@ class LibraryScanner:
         )
         return result
 
-    def mapped_by(self, pid: int, inode: int, take: TakePlan, *, wait: bool = False) -> ScanResult:
-        """One process: the answer to a kernel notice about a file with this inode number.
+    def mapped_by(
+        self, pid: int, inodes: Collection[int], take: TakePlan, *, wait: bool = False
+    ) -> ScanResult:
+        """One process: the answer to kernel notices about files with these inode numbers.
 
         The notice comes when code is about to be mapped; the linker has mapped the file's head read-only
         before, so that file's mappings of any kind count.
         """
         maps = read_maps(self._proc, pid)
         reached: dict[_Shown, _Reached] = {}
-        shown = [*self._reach_all(inode_mappings(maps, pid, inode), reached)]
-        shown += self._reach_all(code_mappings(maps, pid), reached)
-        return self._result([(pid, shown)], reached, take, wait=wait)
+        told_of = islice(inode_mappings(maps, pid, inodes), MOST_FILES)  # by as many paths
+        shown = [*self._reach_all(told_of, reached)]
+        shown += self._reach_all(self._code_mappings(maps, pid), reached)
+        result = self._result([(pid, shown)], reached, take, wait=wait)
+        result.work = len(reached) + len(maps) // _BYTES_A_FILE + 1
+        return result
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
         """What is known of the files that a process maps as code: of those that have to do with TLS, and of
         those that may, for they are still looked at."""
         reached: dict[_Shown, _Reached] = {}
-        list(self._reach_all(code_mappings(read_maps(self._proc, pid), pid), reached))
-        found = (self._verdict(path, identity) for _, path, identity in reached.values())
+        list(self._reach_all(self._code_mappings(read_maps(self._proc, pid), pid), reached))
+        found = (self._verdict(file) for file in reached.values())
         return tuple(verdict for verdict in found if verdict)
 
-    def _verdict(self, path: str, identity: FileIdentity) -> FileVerdict | None:
-        known = self._known.get(identity)
+    def _verdict(self, file: _Reached) -> FileVerdict | None:
+        known = self._known.get(file.identity)
         if known is not None:
             return known[1]
-        if identity in self._examinations:
-            return FileVerdict(path=path, identity=identity, is_awaited=True)
+        if self._is_awaited(file):
+            return FileVerdict(path=file.shown, identity=file.identity, is_awaited=True)
         return None
+
+    def _is_awaited(self, file: _Reached) -> bool:
+        return file.identity in self._examinations or self._examinations.is_full(file.process)
 
     def try_again(self, identity: FileIdentity) -> None:
         """Plan this file again when it is met next, because it could not be attached to."""
@@ -169,6 +209,18 @@ class LibraryScanner:
         """Nobody uses this file any more."""
         self._known.remove(identity)
         self._again.remove(identity)
+
+    def _code_mappings(self, maps: bytes, pid: int) -> Iterator[Mapping]:
+        mappings = code_mappings(maps, pid)
+        yield from islice(mappings, MOST_FILES)
+        if not self._told_of_many and next(mappings, None):
+            self._told_of_many = True  # once: whoever does it, does it often
+            logger.warning(
+                "process %d maps more than %d files as code: of such processes the first files are looked at",
+                pid,
+                MOST_FILES,
+                extra={"event_name": "otel_qtap.discovery.many_files"},
+            )
 
     def _reach_all(self, mappings: Iterable[Mapping], reached: dict[_Shown, _Reached]) -> Iterator[_Shown]:
         """Those that can be reached; ``reached`` says how, by one process for all that map the file."""
@@ -188,11 +240,11 @@ class LibraryScanner:
         process = f"{self._proc}/{mapping.pid}"
         path = f"{process}/map_files/{mapping.address_range}"
         if identity := identify(path):
-            return path, mapping.path, identity
+            return _Reached(path, mapping.path, identity, mapping.pid)
         path = f"{process}/root{mapping.path}"
         identity = identify(path)
         if identity and (identity.is_stacked or identity.inode == mapping.inode):
-            return path, mapping.path, identity
+            return _Reached(path, mapping.path, identity, mapping.pid)
         return None
 
     def _result(
@@ -206,21 +258,20 @@ class LibraryScanner:
         if wait:
             self._meet(reached.values(), take)
         else:
-            self._examinations.add(self._fresh(reached.values()))
+            unknown = (file for file in reached.values() if file.identity not in self._examinations)
+            self._examinations.add(self._fresh(unknown))
             self.advance(take)
         result = ScanResult()
         usable = set()
-        for shown, (_, _, identity) in reached.items():
-            known = self._known.get(identity)
+        for shown, file in reached.items():
+            known = self._known.get(file.identity)
             if known is None:
-                if identity in self._examinations:
-                    result.awaited.add(identity.inode)
+                if self._is_awaited(file):
+                    result.awaited.add(file.identity.inode)
                 continue  # else it could not be opened
             can_be_probed = _is_probed(known[1])
-            result.files.set(identity, can_be_probed)
             device, inode, _ = shown
-            result.kernel_files[inode, device] = identity
-            result.kernel_files[identity.inode, identity.kernel_device] = identity
+            result.add((inode, device), file.identity, can_be_probed=can_be_probed)
             if can_be_probed:
                 usable.add(shown)
         result.processes = {pid for pid, files in users if not usable.isdisjoint(files)}
@@ -240,11 +291,11 @@ class LibraryScanner:
     def _fresh(self, files: Iterable[_Reached]) -> list[LibraryFile]:
         """Those that were not met before in their present state: the likely first, then the small."""
         fresh: InodeMap[LibraryFile] = InodeMap()
-        for path, name, identity in files:
+        for path, name, identity, process in files:
             if self._is_known(identity) or identity in fresh:
                 continue
             library, is_the_users = self._names.library(name), self._names.are_the_users(name)
-            fresh.set(identity, LibraryFile(path, name, identity, library, is_the_users))
+            fresh.set(identity, LibraryFile(path, name, identity, library, is_the_users, process))
         return sorted(
             (file for _, file in fresh),
             key=lambda file: (not (file.library or file.is_the_users), file.identity.size),
@@ -259,7 +310,7 @@ class LibraryScanner:
 
 def _identified(paths: Iterable[str]) -> list[_Reached]:
     found = ((path, path, identify(path)) for path in paths)
-    return [(path, name, identity) for path, name, identity in found if identity]
+    return [_Reached(path, name, identity) for path, name, identity in found if identity]
 
 
 def _is_probed(verdict: FileVerdict | None) -> bool:

@@ -16,6 +16,7 @@ from otel_qtap.agent.watcher import Watcher, chosen_processes
 from otel_qtap.capture.records import Kind
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items, map_lookup, map_update
+from otel_qtap.discovery import scan
 from otel_qtap.discovery.containers.directory import Directory
 from otel_qtap.discovery.containers.enquiry import Ways
 from otel_qtap.discovery.libraries import LibraryLocator
@@ -151,6 +152,27 @@ def test_a_file_that_is_no_library_is_looked_at_once_more_and_let_be(
     while met.watcher.wants_attention:
         met.watcher.look_again()
     assert met.pids == []
+
+
+def test_a_process_that_maps_many_files_at_once_is_looked_at_as_a_whole(
+    meet: Callable[..., Met],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = []
+    read_maps = scan.read_maps
+    monkeypatch.setattr(scan, "read_maps", lambda *process: looks.append(process) or read_maps(*process))
+    met = meet(proc(mapper.pid))
+    for number in range(100):
+        notice = mapper.notice(Kind.FILE_MAPPED, library)
+        met.watcher.notice(notice._replace(inode=notice.inode + number))
+    assert len(looks) == 1
+    while met.watcher.is_busy or met.watcher.wants_attention:
+        met.watcher.look_again()
+        met.watcher.advance()
+    assert met.pids == [mapper.pid]
 
 
 def test_another_process_with_a_known_pid_is_met_anew(

@@ -4,14 +4,16 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from otel_qtap.discovery import analysis
+from otel_qtap.discovery import analysis, inodes
+from otel_qtap.discovery import examinations as examinations_module
 from otel_qtap.discovery.examinations import Examinations
 from otel_qtap.discovery.inodes import identify
 from otel_qtap.discovery.libraries import LibraryFile, LibraryLocator
-from otel_qtap.discovery.plan import FilePlan
+from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict
 
 
 def file(path: Path) -> LibraryFile:
@@ -76,3 +78,91 @@ def test_what_has_time_comes_after_all_else_and_one_by_one(copies: list[LibraryF
     examinations.add(copies[:1])
     assert [plan.path for plan in finished(examinations)] == [one.path for one in copies]
     assert LibraryLocator(plans).remembers(copies[2].identity)
+
+
+class Nothing:
+    """An examination that finds nothing, at once."""
+
+    is_done = True
+
+    def __init__(self, file: LibraryFile) -> None:
+        self._file = file
+
+    def result(self) -> FilePlan:
+        return FilePlan(
+            path=self._file.path, verdict=FileVerdict(path=self._file.path, identity=self._file.identity)
+        )
+
+
+class Instant(LibraryLocator):
+    """Knows of all files that there is nothing in them."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def begin(self, file: LibraryFile) -> Any:
+        return Nothing(file)
+
+
+def storm(process: int, count: int, size: int = 1000) -> list[LibraryFile]:
+    return [
+        LibraryFile(f"{process}/{n}", "", FileIdentity(1, 1000 * process + n, 2, size, 3), process=process)
+        for n in range(count)
+    ]
+
+
+def test_what_is_awaited_is_known_without_a_look_at_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    def is_same_inode(*_: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return inodes_are_the_same(*_)
+
+    inodes_are_the_same: Any = inodes.is_same_inode
+    for module in (inodes, examinations_module):
+        monkeypatch.setattr(module, "is_same_inode", is_same_inode, raising=False)
+    examinations = Examinations(Instant())
+    for process in range(10):
+        examinations.add(storm(process, 100))
+    compared = 0
+    assert all(file.identity in examinations for process in range(10) for file in storm(process, 100))
+    assert compared <= 1000, "one for each"
+
+
+def test_whoever_asks_for_one_file_does_not_wait_for_all_of_another() -> None:
+    examinations = Examinations(Instant())
+    examinations.add(storm(1, 200))
+    examinations.add(storm(2, 1))
+    assert "2/0" in [plan.path for plan in examinations.advance()][:2]
+
+
+def test_so_much_is_begun_before_anything_else_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, most in ((storm(1, 200), 64), (storm(1, 20, size=8 << 20), 2), (storm(1, 2, size=1 << 40), 1)):
+        examinations = Examinations(Instant())
+        examinations.add(files)
+        assert len(list(examinations.advance())) == most
+        assert examinations.is_busy
+        assert len(finished(examinations)) == len(files) - most
+
+
+def test_so_many_files_wait_for_one_process() -> None:
+    examinations = Examinations(Instant())
+    files = storm(1, 1000)
+    examinations.add(files)
+    assert examinations.is_full(1)
+    assert not examinations.is_full(2)
+    assert sum(file.identity in examinations for file in files) == 256
+    assert len(finished(examinations)) == 256
+    assert not examinations.is_full(1)
+    examinations.add(files[256:])
+    assert files[256].identity in examinations
+
+
+def test_what_cannot_be_opened_is_not_awaited_any_more() -> None:
+    examinations = Examinations(LibraryLocator(None))
+    (gone,) = storm(1, 1)
+    examinations.add([gone])
+    assert gone.identity in examinations
+    assert finished(examinations) == []
+    assert gone.identity not in examinations

@@ -35,13 +35,13 @@ def test_code_is_found_once_a_file() -> None:
 
 
 def test_one_file_is_found_in_whatever_way_it_is_mapped() -> None:
-    assert fields(inode_mappings(MAPS, 42, 10)) == [
+    assert fields(inode_mappings(MAPS, 42, [10])) == [
         ("7f0000020000-7f0000021000", "fe:00", 10, "/usr/lib/with blank/libssl.so.3")
     ]
-    assert [each.address_range for each in inode_mappings(MAPS, 42, 15630351)] == [
+    assert [each.address_range for each in inode_mappings(MAPS, 42, [15630351])] == [
         "7f0000000000-7f0000001000"
     ]
-    assert list(inode_mappings(MAPS, 42, 1)) == []
+    assert list(inode_mappings(MAPS, 42, [1])) == []
 
 
 def test_a_device_is_also_told_as_the_kernel_keeps_it() -> None:

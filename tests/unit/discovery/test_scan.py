@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from otel_qtap.discovery import examinations, scan
 from otel_qtap.discovery.inodes import is_same_inode
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import FilePlan
@@ -51,7 +52,7 @@ class Looks:
     def by(self, pid: int, file: Path | None = None) -> Met:
         plans: list[FilePlan] = []
         inode = file.stat().st_ino if file else 1
-        return Met(self.scanner.mapped_by(pid, inode, plans.append, wait=True), plans)
+        return Met(self.scanner.mapped_by(pid, [inode], plans.append, wait=True), plans)
 
     def ends(self) -> list[FilePlan]:
         """Plans of what is still looked at."""
@@ -178,10 +179,10 @@ def test_what_is_new_is_not_waited_for_when_nobody_asks_to(library, looks, start
     pid = start(library)
     inode = library.stat().st_ino
     taken: list[FilePlan] = []
-    result = looks.scanner.mapped_by(pid, inode, taken.append)
+    result = looks.scanner.mapped_by(pid, [inode], taken.append)
     assert (taken, result.processes, result.awaited) == ([], set(), {inode})
     assert inode not in {identity.inode for identity, _ in result.files}
-    again = looks.scanner.mapped_by(pid, inode, taken.append)
+    again = looks.scanner.mapped_by(pid, [inode], taken.append)
     assert again.awaited <= {inode}
     assert [plan.identity.inode for plan in taken + looks.ends()] == [inode], "once"
     assert looks.by(pid).result.processes == {pid}
@@ -189,7 +190,7 @@ def test_what_is_new_is_not_waited_for_when_nobody_asks_to(library, looks, start
 
 def test_a_file_that_is_looked_at_just_now_is_told_so(library, looks, start):
     pid = start(library)
-    looks.scanner.mapped_by(pid, library.stat().st_ino, lambda plan: None)
+    looks.scanner.mapped_by(pid, [library.stat().st_ino], lambda plan: None)
     assert [
         (verdict.path, verdict.libraries) for verdict in looks.scanner.verdicts(pid) if verdict.is_awaited
     ] == [(str(library), ())]
@@ -197,6 +198,32 @@ def test_a_file_that_is_looked_at_just_now_is_told_so(library, looks, start):
     verdicts = looks.scanner.verdicts(pid)
     assert not any(verdict.is_awaited for verdict in verdicts)
     assert [verdict.path for verdict in verdicts if verdict.libraries] == [str(library)]
+
+
+def test_what_there_is_no_place_for_among_the_awaited_is_awaited_too(
+    library, start, proc, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(examinations, "_MOST_OF_A_PROCESS", 1)
+    scanner = LibraryScanner(LibraryLocator(None), proc=str(proc), roots=())
+    monkeypatch.setattr(scanner, "advance", lambda take: None)
+    pid = start(library)
+    result = scanner.mapped_by(pid, [], lambda plan: None)
+    assert len(result.awaited) > 1
+    assert library.stat().st_ino in result.awaited
+    assert str(library) in [verdict.path for verdict in scanner.verdicts(pid) if verdict.is_awaited]
+
+
+def test_so_many_files_of_a_process_are_looked_at_and_those_that_were_told_of(
+    library, start, looks, monkeypatch, caplog
+):
+    monkeypatch.setattr(scan, "MOST_FILES", 1)
+    pid = start(library)
+    looks.by(pid)
+    result = looks.by(pid).result
+    assert len(result.files) == 1
+    assert [record.args[0] for record in caplog.records] == [pid], "once"
+    assert result.work < 10
+    assert looks.by(pid, library).result.processes == {pid}
 
 
 def test_libraries_that_their_names_tell_come_first(library, looks, start, tmp_path):
