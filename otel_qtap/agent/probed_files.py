@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files with probes in them: attached once an inode, left when nobody uses them any more."""
 
-import contextlib
 import logging
 import resource
-import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from otel_qtap.agent.file_marks import Content, FileMarks
 from otel_qtap.agent.file_numbers import FileNumbers
 from otel_qtap.agent.plaintext.page import PlaintextPage
+from otel_qtap.agent.write_watch import WriteWatch
 from otel_qtap.capture.attach import Probes, Site, detach_together
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.capture.syscalls import map_delete, map_items, map_update
 from otel_qtap.conditions import Condition
-from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode
+from otel_qtap.discovery.inodes import InodeMap, identify, is_same_inode, is_unchanged
 from otel_qtap.discovery.libraries import LibraryPlan
 from otel_qtap.discovery.plan import Cause, FileIdentity, FilePlan, FileVerdict, LeftOut
 from otel_qtap.discovery.scan import KernelFile, LibraryScanner, ScanResult, shown_path
@@ -24,10 +23,6 @@ from otel_qtap.errors import CaptureError
 from otel_qtap.probes.spec import with_file
 
 logger = logging.getLogger(__name__)
-
-_FILE_KEY = struct.Struct("<QIxxxx")
-_NO_LIBRARY, _TLS_LIBRARY = (struct.pack("<IxxxxQ", kind, 0) for kind in (2, 3))
-"""struct qtap_known_file."""
 
 _REFUSED_EVENT = "otel_qtap.probes.refused"
 _NO_ROOM = "no file descriptors are left: raise RLIMIT_NOFILE"
@@ -71,6 +66,8 @@ class _Probed:
     probes: Probes
     name: str
     """The path as its processes see it, and what is in it."""
+    watch: int | None
+    """By which writes to it are told of (``WriteWatch``)."""
     unused_since: float | None = None
     """When it was first seen that nobody maps it any more (monotonic seconds)."""
 
@@ -104,8 +101,8 @@ class ProbedFiles:
         self._no_plaintext: InodeMap[tuple[str, str]] = InodeMap()
         """Those out of which ciphertext came."""
         self._failing_at_start: tuple[FileIdentity, ...] = ()
-        self._marks: dict[KernelFile, tuple[bytes, int]] = {}
-        """What the kernel side was told of files, each with when (boot time in ns)."""
+        self._marks = FileMarks(session)
+        self._writes = WriteWatch()
 
     def __len__(self) -> int:
         return len(self._probed)
@@ -156,6 +153,24 @@ class ProbedFiles:
         return result
 
     @property
+    def news_of_writes(self) -> int | None:
+        """A descriptor that is readable when ``leave_written`` has work; None: nothing tells of writes."""
+        return self._writes.descriptor
+
+    def leave_written(self) -> bool:
+        """Detach from the files that the kernel says are written to; returns whether there were any."""
+        heard = self._writes.written()
+        if not heard.watches and not heard.is_incomplete:
+            return False
+        written = [
+            probed
+            for _, probed in self._probed
+            if probed.watch in heard.watches or (heard.is_incomplete and _is_written(probed.plan))
+        ]
+        self._leave_written(written)
+        return bool(written)
+
+    @property
     def is_busy(self) -> bool:
         """Whether there are files to look at, or looked at just now."""
         return self._scanner.is_busy
@@ -170,6 +185,7 @@ class ProbedFiles:
         result = self._scanner.mapped_now(self._attach, wait=wait)
         for left_out in (self._refused, self._without_room, self._no_plaintext):
             left_out.keep(lambda identity, _: identity in result.files)
+        self._leave_seen_written(result)
         self._leave_unused(result)
         self._mark_only(result)
         return result
@@ -179,10 +195,10 @@ class ProbedFiles:
 
         Programs map many files at once.
         """
-        kind, marked_ns = self._marks.get(file, (b"", 0))
-        if not kind or told_ns >= marked_ns:
+        mark = self._marks.given_since(file, told_ns)
+        if mark is None:
             return None
-        return Met.LIBRARY if kind == _TLS_LIBRARY else Met.OTHER
+        return Met.LIBRARY if mark.content is Content.LIBRARY else Met.OTHER
 
     def meet(self, pid: int, file: KernelFile, told_ns: int = 0) -> Met:
         """Probe what one process maps, having been told at ``told_ns`` (boot time) that it maps ``file``."""
@@ -196,8 +212,9 @@ class ProbedFiles:
         if not unknown:
             return look
         for file in unknown:
-            self._marks.pop(file, None)  # which the kernel side has forgotten
+            self._marks.is_forgotten(file)
         result = self._scanner.mapped_by(pid, {inode for inode, _ in unknown}, self._attach)
+        self._leave_seen_written(result)
         for identity, _ in result.files:
             if probed := self._probed.get(identity):
                 probed[1].unused_since = None
@@ -219,8 +236,8 @@ class ProbedFiles:
 
     def _attach(self, plan: FilePlan) -> None:
         if changed := self._probed.get(plan.identity):
-            # Written to in place: its functions are elsewhere now, and the probes at their old places harm.
             self._leave([changed[1]])
+            self._marks.take_back(plan.identity)
         shown = shown_path(plan.path)
         for library in plan.libraries:
             for refusal in library.refusals:
@@ -245,13 +262,17 @@ class ProbedFiles:
         for library, number in zip(plan.usable, numbers, strict=True):
             if library.by_code:
                 self._plaintext.ask(number)
+        # Before the state is looked at for the last time: so no write goes unseen.
+        watch = self._writes.add(plan.path, plan.identity)
         try:
             probes = Probes(self._session, plan.path, sites, plan.identity.state)
         except CaptureError as error:
+            self._unwatch(watch)
             for number in numbers:
                 self._give_back(number)
-            # Whoever mapped it may have ended meanwhile: whoever does so next shows the way again.
-            if _is_still_there(plan):
+            # Whoever mapped it may have ended meanwhile, or somebody writes to it: whoever maps it next shows
+            # the way again.
+            if _is_as_planned(plan):
                 if plan.identity not in self._refused:  # it is tried again at each look around
                     logger.warning("%s", error, extra={"event_name": _REFUSED_EVENT})
                 self._refused.set(plan.identity, (plan.path, str(error)))
@@ -264,8 +285,8 @@ class ProbedFiles:
         if plan.identity in self._refused:
             self._refused.remove(plan.identity)
             logger.info("%s can be probed now", name, extra={"event_name": _REFUSED_EVENT})
-        self._probed.set(plan.identity, _Probed(plan, numbers, probes, name))
-        self._set_mark((plan.identity.inode, plan.identity.kernel_device), _TLS_LIBRARY)
+        self._probed.set(plan.identity, _Probed(plan, numbers, probes, name, watch))
+        self._marks.give((plan.identity.inode, plan.identity.kernel_device), Content.LIBRARY, plan.identity)
         logger.info("probing %s, %d sites", name, len(sites))
 
     def _is_given_up(self, plan: FilePlan) -> bool:
@@ -291,17 +312,9 @@ class ProbedFiles:
         One that could be probed and is not, yet, has no mark: it is reported again.
         """
         if identity in self._probed:
-            self._set_mark(file, _TLS_LIBRARY)
+            self._marks.give(file, Content.LIBRARY, identity)
         elif not result.can_be_probed(identity):
-            self._set_mark(file, _NO_LIBRARY)
-
-    def _set_mark(self, file: KernelFile, kind: bytes) -> None:
-        known, _ = self._marks.get(file, (b"", 0))
-        if known == kind:
-            return
-        with contextlib.suppress(OSError):  # without the mark, the file is looked at again
-            map_update(self._session.maps["known_files"], _FILE_KEY.pack(*file), kind)
-            self._marks[file] = kind, time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+            self._marks.give(file, Content.OTHER, identity)
 
     def _mark_only(self, result: ScanResult) -> None:
         """Mark what is mapped or probed, and nothing else: each container mounts the same files anew.
@@ -313,19 +326,14 @@ class ProbedFiles:
         for identity, probed in self._probed:
             if probed.unused_since is None:
                 wanted[identity.inode, identity.kernel_device] = identity
-        known_files = self._session.maps["known_files"]
-        there = {_FILE_KEY.unpack(key): value for key, value in map_items(known_files)}
-        for file in there.keys() - wanted.keys():
-            with contextlib.suppress(OSError):
-                map_delete(known_files, _FILE_KEY.pack(*file))
-        # What the kernel side forgot, for want of room, is told again.
-        self._marks = {
-            file: mark
-            for file, mark in self._marks.items()
-            if file in wanted and there.get(file, b"")[:4] == mark[0][:4]
-        }
+        self._marks.keep_only(wanted)
         for file, identity in wanted.items():
             self._mark(file, identity, result)
+
+    def _leave_seen_written(self, result: ScanResult) -> None:
+        """Detach from files of which a look told that they were written to in place."""
+        found = ((seen, self._probed.get(seen)) for seen in result.written)
+        self._leave_written([entry[1] for seen, entry in found if entry and not is_unchanged(entry[0], seen)])
 
     def _leave_unused(self, result: ScanResult) -> None:
         """Detach from files that nobody maps and that are not where they were found any more.
@@ -333,10 +341,13 @@ class ProbedFiles:
         A probe keeps its file, and the file system that it is on, for as long as it lives.
         """
         now = time.monotonic()
-        unused = []
+        unused, written = [], []
         for identity, probed in self._probed:
-            if identity in result.files or _is_still_there(probed.plan):
+            if identity in result.files or _is_as_planned(probed.plan):
                 probed.unused_since = None
+                continue
+            if _is_written(probed.plan):
+                written.append(probed)
                 continue
             probed.unused_since = probed.unused_since or now
             if now - probed.unused_since >= self._grace_seconds:
@@ -344,14 +355,32 @@ class ProbedFiles:
         self._leave(unused)
         for probed in unused:
             self._scanner.forget(probed.plan.identity)
+        self._leave_written(written)
+
+    def _leave_written(self, written: Sequence[_Probed]) -> None:
+        """Detach from files that were written to in place: nothing is known of them any more.
+
+        Their functions are elsewhere now, and the kernel breaks whatever is at the old places in the memory
+        of everybody who maps them.
+        """
+        self._leave(written)
+        for probed in written:
+            logger.info("%s was written to in place", probed.name)
+            self._marks.take_back(probed.plan.identity)
+            self._scanner.forget(probed.plan.identity)
 
     def _leave(self, left: Sequence[_Probed]) -> None:
         detach_together(probed.probes for probed in left)
         for probed in left:
+            self._unwatch(probed.watch)
             for number in probed.numbers:
                 self._give_back(number)
             self._probed.remove(probed.plan.identity)
             logger.info("no longer probing %s", probed.name)
+
+    def _unwatch(self, watch: int | None) -> None:
+        if watch is not None:
+            self._writes.remove(watch)
 
     def _give_back(self, number: int) -> None:
         self._plaintext.give_up(number)
@@ -366,11 +395,21 @@ class ProbedFiles:
         self._scanner.stop()
         detach_together(probed.probes for _, probed in self._probed)
         self._probed = InodeMap()
+        self._writes.close()
 
 
-def _is_still_there(plan: FilePlan) -> bool:
-    identity = identify(plan.path)
-    return identity is not None and is_same_inode(identity, plan.identity)
+def _is_as_planned(plan: FilePlan) -> bool:
+    """Whether the file is where it was found, and in the state that it was in."""
+    found = identify(plan.path)
+    return found is not None and is_same_inode(found, plan.identity) and is_unchanged(found, plan.identity)
+
+
+def _is_written(plan: FilePlan) -> bool:
+    """Whether the file is where it was found, in another state."""
+    found = identify(plan.path)
+    return (
+        found is not None and is_same_inode(found, plan.identity) and not is_unchanged(found, plan.identity)
+    )
 
 
 def sites_of(plan: LibraryPlan, number: int = 0) -> list[Site]:

@@ -40,6 +40,7 @@ from otel_qtap.agent.pipeline_process import PipelineProcess
 from otel_qtap.agent.prerequisites import needs_here, require
 from otel_qtap.agent.privileges import limit_to, renounce
 from otel_qtap.agent.reload import Change, compare
+from otel_qtap.agent.rounds import Rounds
 from otel_qtap.agent.service_manager import ServiceManager
 from otel_qtap.agent.stray_output import StrayOutput
 from otel_qtap.agent.vital_signs import VitalSigns
@@ -283,20 +284,21 @@ class Supervisor:
         assert self._watcher is not None
         assert self._session is not None
         assert self._containers is not None
-        assert self._speakers is not None
-        speakers = self._speakers
         ring, watcher, pipeline = self._process_ring, self._watcher, self._pipeline
         directory = self._containers.directory
-        every = self._settings.capture.rescan_seconds
-        next_scan = time.monotonic() + every
+        rounds = Rounds(self._settings.capture.rescan_seconds, time.monotonic())
         with selectors.DefaultSelector() as selector:
             selector.register(waker, selectors.EVENT_READ)
             selector.register(self._stray, selectors.EVENT_READ)
             selector.register(self._session.maps["process_ring"], selectors.EVENT_READ)
             selector.register(directory, selectors.EVENT_READ)
+            if watcher.news_of_writes is not None:
+                selector.register(watcher.news_of_writes, selectors.EVENT_READ)
             while True:
                 selector.select(timeout=self._patience())
                 self._signs.supervisor_goes_round()
+                if watcher.leave_written():  # first of all: programs crash meanwhile
+                    rounds.soon(time.monotonic())
                 with contextlib.suppress(BlockingIOError):
                     waker.recv(4096)
                 self._stray.drain()
@@ -306,7 +308,7 @@ class Supervisor:
                         return self._stop()
                     if number == signal.SIGHUP:
                         self._reload(asked=True)
-                        next_scan = 0.0
+                        rounds.at_once()
                     elif number == signal.SIGCHLD:
                         pipeline.reap()
                 directory.tick()
@@ -321,15 +323,19 @@ class Supervisor:
                 pipeline.tend(now)
                 if self._file.has_changed(now):
                     self._reload(asked=False)
-                if now >= next_scan:
-                    next_scan = now + every
-                    speakers.settle()
-                    if watcher.rescan():
-                        self._tell_probes()
-                    speakers.review()
+                if rounds.is_due(now):
+                    self._look_around()
                 self._tell_manager(now)
                 if pipeline.exit_code is not None:
                     return pipeline.exit_code
+
+    def _look_around(self) -> None:
+        assert self._watcher is not None
+        assert self._speakers is not None
+        self._speakers.settle()
+        if self._watcher.rescan():
+            self._tell_probes()
+        self._speakers.review()
 
     def _patience(self) -> float:
         """How long to wait for something to happen, in seconds."""

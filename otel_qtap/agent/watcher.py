@@ -164,6 +164,15 @@ class Watcher:
         """Give up files out of which no plaintext comes; returns whether there were any."""
         return self._files.leave_ciphertext()
 
+    @property
+    def news_of_writes(self) -> int | None:
+        """A descriptor that is readable when ``leave_written`` has work; None: nothing tells of writes."""
+        return self._files.news_of_writes
+
+    def leave_written(self) -> bool:
+        """Detach from probed files that are written to in place; returns whether there were any."""
+        return self._files.leave_written()
+
     def is_ours(self, pid: int) -> bool:
         """Whether this process is one of ours."""
         return pid in self._never

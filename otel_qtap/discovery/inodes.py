@@ -72,7 +72,12 @@ def is_same_inode(one: FileIdentity, other: FileIdentity) -> bool:
     if not one.is_stacked and not other.is_stacked:
         return one.device == other.device
     # Without a birth time, this is all there is to tell a copy from its origin.
-    return one.birth_ns != 0 or (one.mtime_ns, one.size) == (other.mtime_ns, other.size)
+    return one.birth_ns != 0 or is_unchanged(one, other)
+
+
+def is_unchanged(one: FileIdentity, other: FileIdentity) -> bool:
+    """Whether one inode was not written to between these two looks at it."""
+    return (one.mtime_ns, one.size) == (other.mtime_ns, other.size)
 
 
 class InodeMap(Generic[_V]):

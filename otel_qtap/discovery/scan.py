@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_qtap.discovery.examinations import Examinations
-from otel_qtap.discovery.inodes import InodeMap, identify
+from otel_qtap.discovery.inodes import InodeMap, identify, is_unchanged
 from otel_qtap.discovery.libraries import LibraryFile, LibraryLocator
 from otel_qtap.discovery.library_names import LibraryNames
 from otel_qtap.discovery.linker import library_paths
@@ -56,13 +56,14 @@ class ScanResult:
 
     ``processes`` map a library that can be probed. ``files`` are all that were seen, each with whether it can
     be probed, and ``kernel_files`` the same files by the names that the kernel may have for them. ``awaited``
-    are inode numbers of others, which are looked at just now or will be. ``work`` is what it took to find
-    out, in files.
+    are inode numbers of others, which are looked at just now or will be. ``written`` are files that were
+    looked at in another state than they have. ``work`` is what it took to find out, in files.
     """
 
     processes: set[int] = field(default_factory=set)
     files: InodeMap[bool] = field(default_factory=InodeMap)
     awaited: set[int] = field(default_factory=set)
+    written: list[FileIdentity] = field(default_factory=list)
     kernel_files: dict[KernelFile, FileIdentity] = field(default_factory=dict)
     work: int = 0
     _numbers: dict[int, FileIdentity] = field(default_factory=dict)
@@ -265,6 +266,9 @@ class LibraryScanner:
         usable = set()
         for shown, file in reached.items():
             known = self._known.get(file.identity)
+            if known is not None and not is_unchanged(known[0], file.identity):
+                result.written.append(file.identity)
+                known = None
             if known is None:
                 if self._is_awaited(file):
                     result.awaited.add(file.identity.inode)
@@ -305,7 +309,7 @@ class LibraryScanner:
         known = self._known.get(identity)
         if known is None or identity in self._again:
             return False
-        return (known[0].mtime_ns, known[0].size) == (identity.mtime_ns, identity.size)
+        return is_unchanged(known[0], identity)
 
 
 def _identified(paths: Iterable[str]) -> list[_Reached]:

@@ -16,6 +16,7 @@ import pytest
 
 from otel_qtap.agent import probed_files as module
 from otel_qtap.agent.probed_files import Met, ProbedFiles
+from otel_qtap.agent.write_watch import Written
 from otel_qtap.capture.attach import Site
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items
@@ -24,6 +25,8 @@ from otel_qtap.discovery.mappings import code_mappings, read_maps
 from otel_qtap.discovery.plan import Cause, FilePlan
 from otel_qtap.discovery.scan import LibraryScanner
 from otel_qtap.errors import CaptureError
+from tests.support.overlays import mounted_overlay, scratch_file_system
+from tests.support.two_versions import TwoVersions
 from tests.unit.agent.conftest import Mapper
 
 pytestmark = pytest.mark.bpf
@@ -328,3 +331,109 @@ def test_a_process_is_told_what_became_of_its_files(
     keeper.look()
     (verdict,) = keeper.files.verdicts(mapper.pid)
     assert (verdict.path, verdict.libraries) == (str(library), ("openssl",))
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> TwoVersions:
+    return TwoVersions(tmp_path)
+
+
+def test_what_is_copied_over_a_probed_program_can_be_run_at_once(
+    keep: Callable[..., Keeper], versions: TwoVersions, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc(), grace_seconds=3600)
+    keeper.files.start(planned(versions.path))
+    assert (len(keeper.files), versions.run()) == (1, 0)
+    assert not keeper.files.leave_written()
+
+    versions.overwrite(2)
+    assert versions.run() != 0, "else this test would show nothing"
+    assert keeper.files.leave_written()
+    assert versions.run() == 0
+    assert (len(keeper.files), links(), keeper.marks()) == (0, 0, [])
+    versions.overwrite(1)
+    assert not keeper.files.leave_written(), "it is watched no more"
+
+
+def test_what_no_event_told_of_is_seen_at_the_next_look_around(
+    keep: Callable[..., Keeper],
+    versions: TwoVersions,
+    proc: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module.WriteWatch, "add", lambda *_: None)
+    keeper = keep(proc(), grace_seconds=3600)
+    keeper.files.start(planned(versions.path))
+    versions.overwrite(2)
+    assert not keeper.files.leave_written()
+
+    keeper.look()
+    assert (len(keeper.files), links(), keeper.marks()) == (0, 0, [])
+    assert versions.run() == 0
+
+
+def test_more_writes_than_are_told_have_all_files_looked_at(
+    keep: Callable[..., Keeper],
+    versions: TwoVersions,
+    library: Path,
+    proc: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keeper = keep(proc())
+    keeper.files.start(planned(versions.path, library))
+    assert len(keeper.files) == 2
+    versions.overwrite(2)
+    monkeypatch.setattr(module.WriteWatch, "written", lambda _: Written(frozenset(), is_incomplete=True))
+    assert keeper.files.leave_written()
+    assert len(keeper.files) == 1
+    assert not keeper.files.leave_written()
+
+
+def test_a_library_that_is_written_to_is_left_before_it_is_looked_at_again(
+    keep: Callable[..., Keeper], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc(mapper.pid))
+    keeper.start()
+    with library.open("ab") as file:
+        file.write(b"\0")
+    status = library.stat()
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    assert keeper.files.meet(mapper.pid, (status.st_ino, 1), now) is Met.AWAITED
+    assert (len(keeper.files), links(), keeper.marks()) == (0, 0, [])
+
+    assert keeper.hear(mapper, library) is Met.LIBRARY
+    assert (len(keeper.files), links()) == (1, 2)
+    assert not keeper.files.leave_written(), "that write is no news"
+
+
+def test_what_becomes_a_library_by_being_written_to_is_awaited(
+    keep: Callable[..., Keeper], library: Path, proc: Callable[..., str]
+) -> None:
+    content = library.read_bytes()
+    library.write_bytes(LIBCRYPTO.read_bytes())
+    process = Mapper(library)
+    keeper = keep(proc(process.pid))
+    keeper.start()
+    assert keeper.marks() == [(library.stat().st_ino, OTHER)]
+
+    library.write_bytes(content)
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    assert keeper.files.meet(process.pid, (library.stat().st_ino, 1), now) is Met.AWAITED
+    assert keeper.hear(process, library) is Met.LIBRARY
+    assert {kind for _, kind in keeper.marks()} == {LIBRARY}
+    process.end()
+
+
+def test_what_a_container_overwrites_in_its_own_layer_is_left(
+    keep: Callable[..., Keeper], tmp_path: Path, proc: Callable[..., str]
+) -> None:
+    keeper = keep(proc(), grace_seconds=3600)
+    with scratch_file_system(tmp_path / "layers") as layers:
+        (layers / "image").mkdir()
+        with mounted_overlay(layers / "container", layers / "image") as merged:
+            versions = TwoVersions(merged)
+            keeper.files.start(planned(versions.path))
+            assert (len(keeper.files), versions.run()) == (1, 0)
+            versions.overwrite(2)
+            assert keeper.files.leave_written()
+            assert (len(keeper.files), versions.run()) == (0, 0)
