@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from otel_qtap.agent.probed_files import sites_of
 from otel_qtap.capture.attach import Probes, detach_together
@@ -20,9 +21,6 @@ from otel_qtap.capture.syscalls import map_delete, map_update
 from otel_qtap.discovery.plan import LibraryPlan
 from otel_qtap.errors import CaptureError
 
-PlansOf = Callable[[int], Iterable[LibraryPlan]]
-"""The files of a process that define BIO_write."""
-
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 3.0
@@ -31,7 +29,29 @@ LONGEST_SECONDS = 30.0
 REST_SECONDS = 600.0
 """Some connections never are bound: the process is left alone for so long, then looked at again."""
 MOST_PROCESSES = 32
+MOST_AT_ONCE = 2
+"""Analyses; each may take seconds, of which nobody else gets anything."""
 _MOST_REMEMBERED = 4096
+
+
+class Search(Protocol):
+    """discovery.ciphertext_files.CiphertextSearch, as it is seen from here."""
+
+    plans: list[LibraryPlan]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all files were searched."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an analysis is waited for."""
+
+    def advance(self, *, may_begin: bool) -> None:
+        """Go on, without waiting for anything."""
+
+    def abandon(self) -> None:
+        """Nobody wants to know any more."""
 
 
 @dataclass(slots=True)
@@ -45,17 +65,22 @@ class _Watched:
 
 
 class CiphertextWatch:
-    """Puts probes into ``BIO_write`` of the processes that it is told of, and takes them away again."""
+    """Puts probes into ``BIO_write`` of the processes that it is told of, and takes them away again.
+
+    ``search`` begins to look for the files of a process that define it.
+    """
 
     def __init__(
         self,
         session: KernelSession,
-        plans_of: PlansOf,
+        search: Callable[[int], Search],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
-        self._plans_of = plans_of
+        self._search = search
         self._clock = clock
+        self._searches: dict[int, Search] = {}
+        """Of processes that are about to be looked at. Those that began with a file last come last."""
         self._watched: dict[int, _Watched] = {}
         self._resting: dict[int, float] = {}
 
@@ -69,12 +94,36 @@ class CiphertextWatch:
         pid, now = notice.tgid, self._clock()
         if known := self._watched.get(pid):
             known.told = now
-        elif now >= self._resting.get(pid, 0.0) and len(self._watched) < MOST_PROCESSES:
-            self._watch(pid, now)
+        elif pid in self._searches or now < self._resting.get(pid, 0.0):
+            return
+        elif len(self._watched) + len(self._searches) < MOST_PROCESSES:
+            self._searches[pid] = self._search(pid)
+            self.advance()
 
-    def _watch(self, pid: int, now: float) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether ``advance`` has work, now or in a moment."""
+        return bool(self._searches)
+
+    def advance(self) -> None:
+        """Put probes where they are known to belong by now, without waiting for anything."""
+        running = [search for search in self._searches.values() if search.is_running]
+        for search in running:
+            search.advance(may_begin=False)
+        count = sum(search.is_running for search in running)
+        for pid, search in list(self._searches.items()):
+            if not search.is_running and count < MOST_AT_ONCE:
+                search.advance(may_begin=True)
+                if search.is_running:
+                    count += 1
+                    self._searches[pid] = self._searches.pop(pid)
+            if search.is_done:
+                del self._searches[pid]
+                self._watch(pid, search.plans, self._clock())
+
+    def _watch(self, pid: int, plans: Iterable[LibraryPlan], now: float) -> None:
         probes: list[Probes] = []
-        for plan in self._plans_of(pid):
+        for plan in plans:
             with suppress(CaptureError):  # it may have ended: and if not, its connections stay as they are
                 probes.append(Probes(self._session, plan.path, sites_of(plan), plan.identity.state, pid=pid))
         if not probes:
@@ -102,6 +151,9 @@ class CiphertextWatch:
 
     def detach(self) -> None:
         """Take all away."""
+        for search in self._searches.values():
+            search.abandon()
+        self._searches.clear()
         ended = list(self._watched.values())
         for pid in list(self._watched):
             self._forget(pid)

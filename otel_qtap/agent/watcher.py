@@ -19,8 +19,8 @@ from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_update
-from otel_qtap.discovery.ciphertext_files import CiphertextFiles
-from otel_qtap.discovery.plan import FilePlan, FileVerdict, LibraryPlan
+from otel_qtap.discovery.ciphertext_files import CiphertextFiles, CiphertextSearch
+from otel_qtap.discovery.plan import FilePlan, FileVerdict
 from otel_qtap.discovery.procfs import ProcessReader, matches
 from otel_qtap.discovery.scan import LibraryScanner, ScanResult
 from otel_qtap.discovery.selectors import Selectors
@@ -58,10 +58,10 @@ class Watcher:
         processes: ProcessReader,
         selectors: Selectors,
         on_process: FactsHandler,
+        ciphertext: CiphertextFiles,
         instrumented: InstrumentationJudge | None = None,
         grace_seconds: float = 0.0,
         containers: Containers | None = None,
-        ciphertext: CiphertextFiles | None = None,
         plaintext: PlaintextPage | None = None,
     ) -> None:
         self._session = session
@@ -71,7 +71,7 @@ class Watcher:
         self._instrumented = instrumented
         self._files = ProbedFiles(session, scanner, grace_seconds=grace_seconds, plaintext=plaintext)
         self._containers = containers
-        self._ciphertext = CiphertextWatch(session, self._bio_writes_of)
+        self._ciphertext = CiphertextWatch(session, self._search_bio_writes)
         self._ciphertext_files = ciphertext
         self._known: dict[int, tuple[ProcessFacts, bool]] = {}
         # Until when processes are not told of, because more may be known of them in a moment.
@@ -101,11 +101,12 @@ class Watcher:
     @property
     def is_busy(self) -> bool:
         """Whether ``advance`` has work, now or in a moment."""
-        return self._files.is_busy
+        return self._files.is_busy or self._ciphertext.is_busy
 
     def advance(self) -> None:
         """Probe what has turned out to hold a library, without waiting for anything."""
         self._files.advance()
+        self._ciphertext.advance()
 
     @property
     def failing_since_start(self) -> Mapping[str, str]:
@@ -316,12 +317,10 @@ class Watcher:
             self._enforce(facts.process, allowed)
         self._on_process(facts, allowed)
 
-    def _bio_writes_of(self, pid: int) -> list[LibraryPlan]:
+    def _search_bio_writes(self, pid: int) -> CiphertextSearch:
         """Where this process's copies of OpenSSL hand their ciphertext on."""
-        if self._ciphertext_files is None:
-            return []
         named = [file.path for file in self._files.verdicts(pid) if openssl.LIBRARY.name in file.libraries]
-        return self._ciphertext_files.of(pid, named)
+        return self._ciphertext_files.search(pid, named)
 
     def detach(self) -> None:
         """Close all probes; the last process that holds them detaches."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from otel_qtap.discovery.analysis_process import Confine
 from otel_qtap.discovery.elf import ElfError, ElfFile, FileGoneError
-from otel_qtap.discovery.library_search import LibrarySearch, SearchOptions
+from otel_qtap.discovery.library_search import FileSearch, LibrarySearch, SearchOptions
 from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
 from otel_qtap.discovery.recognition import Recognition, recognise
@@ -155,6 +155,10 @@ class LibraryLocator:
         with ElfFile(path) as elf:
             candidates = (library,) if library else _recognised(elf) or LIBRARIES
             return _first(self._options, path, elf, candidates)
+
+    def search(self, path: str, library: TlsLibrary) -> FileSearch:
+        """Begin to search one file for one library. Raises ElfError as ``locate`` does."""
+        return FileSearch(self._options, path, library)
 
     def remembers(self, identity: FileIdentity) -> bool:
         """Whether it is known what this file may hold, so that a plan costs little."""

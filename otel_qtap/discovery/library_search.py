@@ -86,3 +86,30 @@ class LibrarySearch:
 
     def _refused(self, error: ElfError) -> Analysis:
         return Analysis((), UNKNOWN_LAYOUT, (Refusal(self._library.name, str(error)),))
+
+
+class FileSearch:
+    """The search for one library in a file that is opened for it. Raises ElfError, or FileGoneError."""
+
+    def __init__(self, options: SearchOptions, path: str, library: TlsLibrary) -> None:
+        self._elf = ElfFile(path)
+        try:
+            self._search = LibrarySearch(options, path, self._elf, library)
+        except FileGoneError:
+            self._elf.close()
+            raise
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the result takes no more waiting."""
+        return self._search.is_done
+
+    def abandon(self) -> None:
+        """Nobody wants the result any more."""
+        self._search.abandon()
+        self._elf.close()
+
+    def result(self) -> LibraryPlan:
+        """The plan; closes the file."""
+        with self._elf:
+            return self._search.result()

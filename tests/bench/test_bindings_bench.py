@@ -20,9 +20,8 @@ from otel_qtap.capture.attach import Tracepoints
 from otel_qtap.capture.records import Kind, process_notice
 from otel_qtap.capture.ring import Counters, RingBuffer
 from otel_qtap.capture.session import KernelSession
-from otel_qtap.discovery.ciphertext_files import CiphertextFiles
+from otel_qtap.discovery.ciphertext_files import CiphertextFiles, CiphertextSearch
 from otel_qtap.discovery.libraries import LibraryLocator
-from otel_qtap.discovery.plan import LibraryPlan
 from otel_qtap.discovery.scan import LibraryScanner
 from tests.bpf.conftest import new_session
 from tests.matrix.row import Place, Row
@@ -59,11 +58,11 @@ class Observation:
         self._files = ProbedFiles(session, LibraryScanner(locator), grace_seconds=3600)
         self._files.follow(wait=True)
         self._found = CiphertextFiles(locator)
-        self._watch = CiphertextWatch(session, self._plans_of)
+        self._watch = CiphertextWatch(session, self._search)
 
-    def _plans_of(self, pid: int) -> list[LibraryPlan]:
+    def _search(self, pid: int) -> CiphertextSearch:
         named = [file.path for file in self._files.verdicts(pid) if "openssl" in file.libraries]
-        return self._found.of(pid, named)
+        return self._found.search(pid, named)
 
     def read(self) -> None:
         """Take what the rings hold."""
@@ -71,6 +70,7 @@ class Observation:
         for ring in (self._control, self._handshakes):
             ring.drain(lambda *_: None, ring.size)
         self._notices.drain(self._take_notice, self._notices.size)
+        self._watch.advance()
         self._watch.review()
 
     def _take_notice(self, memory: memoryview, at: int, _size: int) -> None:

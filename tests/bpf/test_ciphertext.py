@@ -62,7 +62,14 @@ class Clock:
 
 
 def watch_over(tap: Tap, clock: Callable[[], float] = time.monotonic) -> CiphertextWatch:
-    return CiphertextWatch(tap.session, CiphertextFiles(LibraryLocator(None)).of, clock)
+    return CiphertextWatch(tap.session, CiphertextFiles(LibraryLocator(None)).search, clock)
+
+
+def tell(watch: CiphertextWatch, notice: ProcessNotice) -> None:
+    """Have it look at a process, and wait until it does."""
+    watch.notice(notice)
+    while watch.is_busy:
+        watch.advance()
 
 
 def unbound(tap: Tap, pid: int) -> list[ProcessNotice]:
@@ -86,7 +93,7 @@ def test_connections_made_before_are_bound(kernel: str, pki: Pki) -> None:
 
         clock = Clock()
         watch = watch_over(tap, clock)
-        watch.notice(notice)
+        tell(watch, notice)
         one_round(process, tap)
         first = verdicts(tap, process.pid)
         one_round(process, tap)
@@ -108,7 +115,7 @@ def test_ciphertext_that_a_relay_sends_once_more_misleads_nobody(kernel: str, pk
     with met_before(pki, "meet_before_with_relays") as process, tapping(kernel) as tap:
         one_round(process, tap)
         watch = watch_over(tap)
-        watch.notice(unbound(tap, process.pid)[0])
+        tell(watch, unbound(tap, process.pid)[0])
         one_round(process, tap)
         before = verdicts(tap, process.pid, [Direction.EGRESS])
         one_round(process, tap)
@@ -122,7 +129,7 @@ def test_ciphertext_alone_is_enough(pki: Pki) -> None:
     with met_before(pki) as process, tapping("multi", alter=without_randoms) as tap:
         one_round(process, tap)
         watch = watch_over(tap)
-        watch.notice(unbound(tap, process.pid)[0])
+        tell(watch, unbound(tap, process.pid)[0])
         one_round(process, tap)
         one_round(process, tap)
 
@@ -145,7 +152,7 @@ def test_nobody_else_is_probed(pki: Pki) -> None:
     with met_before(pki) as process, met_before(pki) as other, tapping("multi") as tap:
         one_round(process, tap)
         watch = watch_over(tap)
-        watch.notice(unbound(tap, process.pid)[0])
+        tell(watch, unbound(tap, process.pid)[0])
         for _ in range(2):
             one_round(process, tap)
             one_round(other, tap)

@@ -6,6 +6,7 @@ import pytest
 from otel_qtap.agent import ciphertext
 from otel_qtap.agent.ciphertext import (
     LONGEST_SECONDS,
+    MOST_AT_ONCE,
     MOST_PROCESSES,
     QUIET_SECONDS,
     REST_SECONDS,
@@ -53,18 +54,48 @@ def _no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeProbes, "attached", [], raising=False)
 
 
+class FakeSearch:
+    """A search through so many files, each of which takes a turn, or for ever while that ``is_held``."""
+
+    is_held = False
+
+    def __init__(self, plans: list[LibraryPlan], files: int) -> None:
+        self.plans = plans
+        self.files = files
+        self.begun = 0
+        self.is_running = False
+        self.is_abandoned = False
+
+    @property
+    def is_done(self) -> bool:
+        return not self.is_running and self.begun == self.files
+
+    def advance(self, *, may_begin: bool) -> None:
+        if self.is_running:
+            self.is_running = FakeSearch.is_held
+        elif may_begin and self.begun < self.files:
+            self.begun += 1
+            self.is_running = True
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
+
+
 class Bench:
     """A watch with a clock that stands still."""
 
-    def __init__(self, plans: list[LibraryPlan] | None = None) -> None:
+    def __init__(self, plans: list[LibraryPlan] | None = None, files: int = 0) -> None:
         self.now = 1000.0
         self.asked: list[int] = []
         self.plans = [PLAN] if plans is None else plans
-        self.watch = CiphertextWatch(NO_SESSION, self._of, lambda: self.now)
+        self.searches: list[FakeSearch] = []
+        self.files = files
+        self.watch = CiphertextWatch(NO_SESSION, self._search, lambda: self.now)
 
-    def _of(self, pid: int) -> list[LibraryPlan]:
+    def _search(self, pid: int) -> FakeSearch:
         self.asked.append(pid)
-        return self.plans
+        self.searches.append(FakeSearch(self.plans, self.files))
+        return self.searches[-1]
 
     def tell(self, pid: int) -> None:
         self.watch.notice(ProcessNotice(Kind.PROCESS_UNBOUND, pid, 1, 1, 0, 0, 0, "python3"))
@@ -146,3 +177,45 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         bench.tell(pid)
         bench.tell(pid)
     assert bench.asked == [*range(100), *range(100, 105)]
+
+
+def test_files_are_not_waited_for() -> None:
+    bench = Bench(files=2)
+    bench.tell(7)
+    assert (FakeProbes.attached, bench.watch.is_busy, bench.watch.processes) == ([], True, frozenset())
+    bench.tell(7)
+    assert bench.asked == [7]
+    bench.now += QUIET_SECONDS
+    while bench.watch.is_busy:
+        bench.watch.review()
+        assert FakeProbes.attached == []
+        bench.watch.advance()
+    assert (FakeProbes.attached, bench.watch.is_busy) == ([7], False)
+    bench.watch.review()
+    assert FakeProbes.attached == [7], "it was not quiet for longer than it was looked at"
+
+
+def test_only_so_many_files_are_searched_at_once_and_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(files=3)
+    with monkeypatch.context() as held:
+        held.setattr(FakeSearch, "is_held", True)
+        for pid in range(1, MOST_PROCESSES + 10):
+            bench.tell(pid)
+    assert len(bench.asked) == MOST_PROCESSES
+    rounds = 0
+    while bench.watch.is_busy:
+        assert sum(search.is_running for search in bench.searches) <= MOST_AT_ONCE
+        begun = [search.begun for search in bench.searches]
+        assert max(begun) - min(begun) < 3, "nobody is searched through before all others"
+        bench.watch.advance()
+        rounds += 1
+    assert rounds <= 2 * MOST_PROCESSES * 3 / MOST_AT_ONCE + 2, "nor is anything left idle"
+    assert len(FakeProbes.attached) == MOST_PROCESSES
+
+
+def test_searches_are_left_in_the_end() -> None:
+    bench = Bench(files=1)
+    bench.tell(7)
+    bench.watch.detach()
+    assert bench.searches[0].is_abandoned
+    assert not bench.watch.is_busy

@@ -17,6 +17,7 @@ from otel_qtap.capture.records import Kind
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items, map_lookup, map_update
 from otel_qtap.discovery import scan
+from otel_qtap.discovery.ciphertext_files import CiphertextFiles
 from otel_qtap.discovery.containers.directory import Directory
 from otel_qtap.discovery.containers.enquiry import Ways
 from otel_qtap.discovery.libraries import LibraryLocator
@@ -60,6 +61,7 @@ class Met:
             processes=ProcessReader(),
             selectors=selectors or Selectors.parse("", ""),
             on_process=lambda facts, allowed: self.processes.append((facts, allowed)),
+            ciphertext=CiphertextFiles(LibraryLocator(None), proc=proc),
             instrumented=self.judge,
             containers=containers,
         )
