@@ -145,6 +145,23 @@ QTAP_INLINE u32 qtap_continue_flight(struct qtap_transfer *transfer, const u8 *h
 	return kind;
 }
 
+// Whether the client has asked for something: a handshake alone may be long, for the certificates in it, but its
+// client sends one record of this type at the most, of which the length is known (TLS 1.3; with a certificate of its
+// own it sends more, behind a ChangeCipherSpec). `head`: the first bytes of what is sent or received.
+QTAP_INLINE void qtap_note_question(struct qtap_transfer *transfer, const u8 *head)
+{
+	u64 socket = transfer->socket;
+	struct qtap_hello *hello;
+
+	if (head[0] != QTAP_CONTENT_APPLICATION_DATA || head[1] != 3 || head[2] > 4 ||
+	    ((u32)head[3] << 8 | head[4]) <= QTAP_LONGEST_FINISHED)
+		return;
+	hello = hellos.lookup(&socket);
+	if (hello && !hello->asked && hello->role == (transfer->direction == QTAP_EGRESS ? QTAP_CLIENT : QTAP_SERVER) &&
+	    hello->local_port == qtap_local_port(socket) && hello->remote_port == qtap_remote_port(socket))
+		hello->asked = 1;
+}
+
 // The kind of handshake message that a transfer begins with, 0 for anything else. Libraries that read a record's
 // header by itself, then its body, are met at the body.
 QTAP_INLINE u32 qtap_handshake_message(struct qtap_transfer *transfer)
@@ -155,6 +172,7 @@ QTAP_INLINE u32 qtap_handshake_message(struct qtap_transfer *transfer)
 	if (transfer->size >= QTAP_SMALLEST_HELLO &&
 	    bpf_probe_read_user(head, sizeof(head), (void *)transfer->buffer))
 		return 0;
+	qtap_note_question(transfer, head);
 	if (!qtap_is_handshake_record(head)) // or too little to be any
 		return transfer->direction == QTAP_INGRESS ? qtap_continue_flight(transfer, head) : 0;
 	transfer->message = QTAP_RECORD_HEADER;

@@ -15,7 +15,8 @@ QTAP_INLINE void qtap_note_io(u64 io)
 		thread->call.last_io = io;
 }
 
-// The end of a connection of which a hello was seen.
+// The end of a connection of which a hello was seen. It was missed if it was more than a handshake and none of it
+// was captured. What began before its process called a probed library says nothing: that may not have been probed yet.
 QTAP_INLINE void qtap_count_ended(u64 socket, struct qtap_hello *hello)
 {
 	u64 *count, carried;
@@ -33,7 +34,7 @@ QTAP_INLINE void qtap_count_ended(u64 socket, struct qtap_hello *hello)
 		return;
 	if (hello->captured)
 		__sync_fetch_and_add(&speaker->captured, 1);
-	else if (carried >= QTAP_CONVERSATION_BYTES)
+	else if (hello->seen_ns > speaker->called_ns && (hello->asked || carried >= QTAP_CONVERSATION_BYTES))
 		__sync_fetch_and_add(&speaker->missed, 1);
 }
 

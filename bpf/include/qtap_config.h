@@ -31,6 +31,7 @@
 #define QTAP_WAKE_BYTES (4 << 20) // a power of two
 #define QTAP_VERDICT_NS 50000000 // how long a thread takes the verdict on its process for granted
 #define QTAP_CONVERSATION_BYTES 24576 // a TCP connection that carried so much had more than a handshake
+#define QTAP_LONGEST_FINISHED 69 // the record of it: 4 and 48 bytes (SHA-384), its type and tag (RFC 8446 4.4.4, 5.2)
 #define QTAP_MAX_FLIGHTS 4096 // of handshake records, that are received in part
 #define QTAP_CIPHERTEXT_BYTES 20 // header, and 15 bytes that no other record has: the shortest record has 22
 #define QTAP_TELL_AGAIN_NS 1000000000

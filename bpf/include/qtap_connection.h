@@ -105,8 +105,10 @@ QTAP_INLINE void qtap_note_call(u32 tgid, u64 start_ns)
 
 	if (process && process->start_ns == start_ns && !process->called_ns)
 		process->called_ns = now;
-	if (speaker && speaker->process_start_ns == start_ns && !speaker->called_ns)
+	if (speaker && speaker->process_start_ns == start_ns && !speaker->called_ns) {
 		speaker->called_ns = now;
+		speaker->missed = 0; // before, its library may not have been probed
+	}
 }
 
 // What is known of the TLS objects that the site with this cookie is about.

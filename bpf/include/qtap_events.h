@@ -112,7 +112,23 @@ struct qtap_speaker {
 	__u64 hellos;    // ClientHellos that it sent or received, each once a connection
 	__u64 relayed;   // of these, those that it passed on from one connection to another: sent and received count
 	__u64 captured;  // connections with a hello that ended and of which plaintext was captured
-	__u64 missed;    // those of which none was, though they carried QTAP_CONVERSATION_BYTES
+	__u64 missed;    // those of which none was, though they carried more than a handshake; since the first call
+};
+
+// What was seen of the hellos on a socket: what the map `hellos` holds. Mirrors otel_qtap/capture/records.py.
+struct qtap_hello {
+	__u64 seen_ns;
+	__u8 client_random[QTAP_RANDOM_BYTES]; // 0 where only the ServerHello was seen
+	__u32 tgid;       // of the process that sent or received it, 0 in that case
+	__u16 local_port; // of the connection that it went by
+	__u16 remote_port;
+	__u8 role;     // of the end that is at this socket
+	__u8 captured; // plaintext of this connection was captured
+	__u8 relayed;  // the process passes on what others say to each other
+	__u8 answered; // a ServerHello went by
+	__u8 claimed;  // some connection's positions count from here on
+	__u8 asked;    // the client sent application data
+	__u8 _pad[2];
 };
 
 // How TLS connections ended: index of the map `ended_connections`, which the pipeline maps read-only.

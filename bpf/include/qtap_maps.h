@@ -171,21 +171,8 @@ BPF_ARRAY(layouts, struct qtap_layout, QTAP_MAX_FILES);
 #define QTAP_EVERY_FILE 0
 BPF_ARRAY(probed_since, u64, QTAP_MAX_FILES);
 
-// What was seen of the hellos on a socket. Key: struct sock *. Written when a hello is sent or received, removed at
-// the socket's end.
-struct qtap_hello {
-	u64 seen_ns;
-	u8 client_random[QTAP_RANDOM_BYTES]; // 0 in that case
-	u32 tgid; // of the process that sent or received it, 0 where only the ServerHello was seen
-	u16 local_port; // of the connection that it went by
-	u16 remote_port;
-	u8 role; // of the end that is at this socket
-	u8 captured; // plaintext of this connection was captured
-	u8 relayed;  // the process passes on what others say to each other
-	u8 answered; // a ServerHello went by
-	u8 claimed;  // some connection's positions count from here on
-	u8 _pad[3];
-};
+// What was seen of the hellos on a socket: struct qtap_hello. Key: struct sock *. Written when a hello is sent or
+// received, removed at the socket's end. The supervisor reads which conversations are missed that go on.
 BPF_TABLE("lru_hash", u64, struct qtap_hello, hellos, QTAP_MAX_CONNECTIONS);
 
 // A flight of handshake records that a socket has received in part. Key: struct sock *; LRU, and the ports tell whether

@@ -65,7 +65,31 @@ class Speaker(NamedTuple):
     captured: int
     """Connections with a hello that ended and of which plaintext was captured."""
     missed: int
-    """Those of which none was, though they carried more than a handshake."""
+    """Those of which none was, though they carried more than a handshake; since the first call."""
+
+
+HELLO = Struct("<Q16sIHHBBBBBB2x")
+"""struct qtap_hello"""
+
+
+class SocketHello(NamedTuple):
+    """What the map ``hellos`` holds of a socket through which a hello went."""
+
+    seen_ns: int
+    client_random: bytes
+    tgid: int
+    """Of the process that sent or received it; 0: only the answer was seen."""
+    local_port: int
+    remote_port: int
+    role: int
+    captured: int
+    """Whether plaintext of this connection was captured."""
+    relayed: int
+    """Whether the process passes on what others say to each other."""
+    answered: int
+    claimed: int
+    asked: int
+    """Whether the client sent application data."""
 
 
 class ProcessNotice(NamedTuple):

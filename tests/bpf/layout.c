@@ -62,6 +62,18 @@ int main(void)
 	FIELD(qtap_speaker, relayed);
 	FIELD(qtap_speaker, captured);
 	FIELD(qtap_speaker, missed);
+	SIZE(qtap_hello);
+	FIELD(qtap_hello, seen_ns);
+	FIELD(qtap_hello, client_random);
+	FIELD(qtap_hello, tgid);
+	FIELD(qtap_hello, local_port);
+	FIELD(qtap_hello, remote_port);
+	FIELD(qtap_hello, role);
+	FIELD(qtap_hello, captured);
+	FIELD(qtap_hello, relayed);
+	FIELD(qtap_hello, answered);
+	FIELD(qtap_hello, claimed);
+	FIELD(qtap_hello, asked);
 	printf("endings %d\n", QTAP_ENDINGS);
 	printf("losses %d\n", QTAP_LOSSES);
 	return 0;

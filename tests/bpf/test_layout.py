@@ -49,6 +49,7 @@ def fields(structure: Struct) -> list[tuple[int, int]]:
         ("qtap_connection", records.CONNECTION),
         ("qtap_process_event", records.PROCESS),
         ("qtap_speaker", records.SPEAKER),
+        ("qtap_hello", records.HELLO),
     ],
 )
 def test_structs_match(layout: dict[str, tuple[int, ...]], name: str, structure: Struct) -> None:

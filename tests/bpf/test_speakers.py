@@ -6,10 +6,12 @@ import struct
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 
 import pytest
 
+from otel_qtap.agent.coverage.lasting import LASTING_NS, missed_now
 from otel_qtap.capture.records import SPEAKER, Kind, Speaker
 from otel_qtap.capture.syscalls import map_items, map_update
 from otel_qtap.discovery.procfs import ProcessReader
@@ -32,9 +34,24 @@ UNKNOWN_CLIENT = """
 with socket.create_connection(("127.0.0.1", port)) as plain:
     plain.sendall(bytes.fromhex(sys.argv[2]))
     plain.sendall(bytes(int(sys.argv[3])))
+    for record in sys.argv[4:]:
+        plain.sendall(bytes.fromhex(record))
     plain.shutdown(socket.SHUT_WR)
-    plain.recv(1)
+    plain.recv(65536)
 """
+UNKNOWN_SERVER = """
+with socket.create_server(("127.0.0.1", port)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    plain, _ = listener.accept()
+    for record in sys.argv[2:]:
+        plain.recv(len(record) // 2, socket.MSG_WAITALL)
+    plain.close()
+"""
+FINISHED = "140303000101" + "1703030045" + "5a" * 69
+"""With the longest digest."""
+OVER = "1703030013" + "5a" * 19
+REQUEST = "1703030046" + "5a" * 70
+CERTIFICATES = b"\x17\x03\x03\x3f\x00" + bytes(0x3F00)
 FORKED = 200
 RELAY = """
 listener = socket.create_server(("127.0.0.1", 0))
@@ -98,11 +115,24 @@ def test_calls_of_a_probed_library_are_noted(tap: Tap, pki: Pki) -> None:
     ) == 1
 
 
-@pytest.mark.parametrize(("size", "missed"), [(60000, 1), (100, 0)], ids=["conversation", "handshake"])
-def test_conversations_without_calls_are_missed(multi_tap: Tap, size: int, missed: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "records", "missed"),
+    [
+        (60000, (), 1),
+        (100, (), 0),
+        (0, (FINISHED, OVER), 0),
+        (0, (FINISHED[12:], OVER), 0),
+        (0, (FINISHED, REQUEST), 1),
+    ],
+    ids=["conversation", "hello", "handshake", "handshake that changes no cipher", "one small call"],
+)
+def test_conversations_without_calls_are_missed(
+    multi_tap: Tap, size: int, records: tuple[str, ...], missed: int
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = start(UNKNOWN_CLIENT, listener.getsockname()[1], client_hello().hex(), size)
+        client = start(UNKNOWN_CLIENT, listener.getsockname()[1], client_hello().hex(), size, *records)
         accepted, _ = listener.accept()
+        accepted.sendall(CERTIFICATES)
         while accepted.recv(65536):
             pass
         accepted.close()
@@ -112,6 +142,65 @@ def test_conversations_without_calls_are_missed(multi_tap: Tap, size: int, misse
     assert (found.called_ns, found.hellos, found.captured) == (0, 1, 0)
     counts = dict(map_items(multi_tap.session.maps["ended_connections"]))
     assert struct.unpack("<Q", counts[struct.pack("<I", 1)])[0] >= 1
+
+
+@pytest.mark.parametrize(
+    ("call", "missed"), [((FINISHED, OVER), 0), ((FINISHED, REQUEST), 1)], ids=["handshake", "one small call"]
+)
+def test_small_calls_of_a_server_are_missed(multi_tap: Tap, call: tuple[str, ...], missed: int) -> None:
+    hello = client_hello().hex()
+    server = start(UNKNOWN_SERVER, 0, hello, *call)
+    assert server.stdout is not None
+    with socket.create_connection(("127.0.0.1", int(server.stdout.readline()))) as plain:
+        plain.sendall(bytes.fromhex(hello + "".join(call)))
+        assert multi_tap.read_until_end(server) == 0
+
+    assert known(multi_tap, server.pid, lambda speaker: speaker.hellos == 1).missed == missed
+
+
+def test_small_calls_are_missed_on_a_connection_that_stays_open(multi_tap: Tap) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = start(UNKNOWN_CLIENT, listener.getsockname()[1], client_hello().hex(), 0, FINISHED, REQUEST)
+        accepted, _ = listener.accept()
+        while accepted.recv(65536):
+            pass
+        hellos = multi_tap.session.maps["hellos"]
+        called = {client.pid: Speaker(0, 1, 1, 0, 0, 0)}
+        later = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + LASTING_NS
+        assert missed_now(map_items(hellos), called, later) == {client.pid: 1}
+        accepted.close()
+        assert multi_tap.read_until_end(client) == 0
+    assert missed_now(map_items(hellos), called, later) == {}
+
+
+def test_what_was_missed_before_the_first_call_is_no_sign_of_another_library(
+    multi_tap: Tap, pki: Pki
+) -> None:
+    script = """
+    def unknown():
+        with socket.create_connection(("127.0.0.1", int(sys.argv[3]))) as plain:
+            plain.sendall(bytes.fromhex(sys.argv[4]))
+            plain.sendall(bytes.fromhex(sys.argv[5]))
+    unknown()
+    sys.stdin.readline()
+    context = ssl.create_default_context(cafile=sys.argv[2])
+    plain = socket.create_connection(("127.0.0.1", port))
+    with context.wrap_socket(plain, server_hostname="localhost") as tls:
+        tls.sendall(b"x")
+        tls.recv(1)
+    sys.stdin.readline()
+    unknown()
+    sys.stdin.readline()
+    """
+    with running_raw_echo(pki) as server, socket.create_server(("127.0.0.1", 0)) as listener:
+        both = start(script, server.port, pki.ca, listener.getsockname()[1], client_hello().hex(), REQUEST)
+        assert both.stdin is not None
+        known(multi_tap, both.pid, lambda speaker: speaker.missed == 1)
+        print(file=both.stdin, flush=True)
+        known(multi_tap, both.pid, lambda speaker: (speaker.captured, speaker.missed) == (1, 0))
+        print(file=both.stdin, flush=True)
+        known(multi_tap, both.pid, lambda speaker: (speaker.captured, speaker.missed) == (1, 1))
+        both.communicate("\n", timeout=20)
 
 
 @pytest.mark.parametrize("peeks", [0, 3])

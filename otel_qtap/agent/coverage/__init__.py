@@ -3,5 +3,6 @@
 
 judging   what is known of a process in, captured or not and why out; no I/O
 speakers  the supervisor's side: processes that the kernel side saw speak TLS, judged and judged again
+lasting   conversations that are missed and go on; no I/O
 table     the pipeline's side: what the supervisor said, as JSON, as counts and as log events
 """

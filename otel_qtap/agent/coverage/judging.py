@@ -12,7 +12,8 @@ from otel_qtap.discovery.selectors import EXCLUDE_VARIABLE, INCLUDE_VARIABLE
 from otel_qtap.probes import unsupported
 
 MISSED_CONNECTIONS = 3
-"""So many conversations without plaintext show that another library is at work; one or two may be chance."""
+"""So many conversations without plaintext show that another library is at work; one or two may be chance.
+What is one, the kernel side says (``qtap_count_ended``), and ``lasting`` for those that go on."""
 
 RELAYED_SHARE = 0.9
 """Of the hellos of a relay so many are passed on, at least."""

@@ -4,7 +4,7 @@
 import logging
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from otel_qtap.agent.coverage.judging import (
     judge,
     judge_unseen,
 )
+from otel_qtap.agent.coverage.lasting import missed_now
 from otel_qtap.agent.workloads import ProcessKey, process_key
 from otel_qtap.capture.records import SPEAKER, ProcessNotice, Speaker
 from otel_qtap.capture.session import KernelSession
@@ -80,6 +81,8 @@ class _Process:
     told: Judgement | None = None
     grounds: Grounds | None = None
     """Of what was told of this program."""
+    missed: int = 0
+    """Conversations since its first call, at the last review: with those that go on."""
     reasons: set[Reason] = field(default_factory=set)
     """Of which an event was made."""
 
@@ -91,6 +94,7 @@ class Speakers:
         self, session: KernelSession, processes: Processes, on_judged: Callable[[Judged, bool], None]
     ) -> None:
         self._map = session.maps["speaking_processes"]
+        self._hellos = session.maps["hellos"]
         self._processes = processes
         self._on_judged = on_judged
         self._known: dict[ProcessKey, _Process] = {}
@@ -133,24 +137,39 @@ class Speakers:
                 yield _judged(known.notice, known.told)
 
     def _look(self, now: float, *, again: bool = False) -> None:
-        speakers = {key: Speaker(*SPEAKER.unpack(value)) for key, value in map_items(self._map)}
+        speakers = dict(self._speaking())
+        if again:
+            self._count_lasting(speakers)
         for key, known in list(self._known.items()):
             notice = known.notice
             # There may be thousands of captured ones: those are looked for now and then only.
             may_have_ended = again or known.told is None or known.told.state is not State.CAPTURED
             if may_have_ended and not self._processes.is_running(notice.tgid, notice.start_time_ns):
-                self._end(known, speakers.get(_TGID.pack(notice.tgid)))
+                self._end(known, speakers.get(notice.tgid))
                 self._forget(key)
             elif now >= known.due:
-                speaker = speakers.get(_TGID.pack(notice.tgid))
+                speaker = speakers.get(notice.tgid)
                 if speaker is None or not _is_of(speaker, notice):
                     # It runs another program, of which no hello was seen.
                     self._forget(key)
                 else:
                     self._judge_again(known, speaker, whatever=again)
 
+    def _speaking(self) -> Iterator[tuple[int, Speaker]]:
+        for key, value in map_items(self._map):
+            (process,) = _TGID.unpack(key)
+            yield process, Speaker(*SPEAKER.unpack(value))
+
+    def _count_lasting(self, speakers: Mapping[int, Speaker]) -> None:
+        missed = missed_now(map_items(self._hellos), speakers, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        for known in self._known.values():
+            process = known.notice.tgid
+            speaker = speakers.get(process)
+            known.missed = speaker.missed + missed[process] if speaker and speaker.called_ns else 0
+
     def _judge_again(self, known: _Process, speaker: Speaker, *, whatever: bool) -> None:
         """Judge a process if what was counted may make another judgement of it, or ``whatever`` was."""
+        speaker = speaker._replace(missed=max(speaker.missed, known.missed))
         now = grounds(speaker, selected=self._processes.selected(known.notice.tgid))
         if now == known.grounds and not whatever:
             return

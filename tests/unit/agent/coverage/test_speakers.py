@@ -4,13 +4,14 @@
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from otel_qtap.agent.coverage import speakers as module
-from otel_qtap.agent.coverage.judging import Reason, State
+from otel_qtap.agent.coverage.judging import MISSED_CONNECTIONS, Reason, State
 from otel_qtap.agent.coverage.speakers import JUDGE_AFTER_SECONDS, Judged, Speakers
-from otel_qtap.capture.records import SPEAKER, Kind, ProcessNotice, Speaker
+from otel_qtap.capture.records import HELLO, SPEAKER, Kind, ProcessNotice, SocketHello, Speaker
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_update
 from otel_qtap.discovery.plan import Cause, FileIdentity, FileVerdict, LeftOut
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.bpf
 
 STARTED = 7 * 10**9
 PID = 4_000_001
+NO_SOCKET = bytes(8)
 IDENTITY = FileIdentity(1, 2, 3, 4)
 JAVA = FileVerdict(path="/jvm/libjvm.so", identity=IDENTITY, unsupported=("java",))
 AWAITED = FileVerdict(path="/opt/app", identity=IDENTITY, is_awaited=True)
@@ -41,6 +43,7 @@ class Host:
         self.looks = 0
         self.told: list[tuple[Judged, bool]] = []
         self._map = session.maps["speaking_processes"]
+        self._hellos = session.maps["hellos"]
         self.speakers = Speakers(session, self, lambda judged, is_news: self.told.append((judged, is_news)))
         self._now = 0.0
 
@@ -61,6 +64,14 @@ class Host:
     def counted(self, *, called: int = 0, hellos: int = 1, relayed: int = 0, missed: int = 0) -> None:
         speaker = Speaker(STARTED, called, hellos, relayed, 0, missed)
         map_update(self._map, struct.pack("<I", PID), SPEAKER.pack(*speaker))
+
+    @contextmanager
+    def missing(self) -> Iterator[None]:
+        """Have a conversation go on that is not captured."""
+        hello = SocketHello(2, b"r" * 16, PID, 40000, 443, 1, 0, 0, 1, 0, 1)
+        map_update(self._hellos, NO_SOCKET, HELLO.pack(*hello))
+        yield
+        map_delete(self._hellos, NO_SOCKET)
 
     def forget(self) -> None:
         map_delete(self._map, struct.pack("<I", PID))
@@ -165,6 +176,21 @@ def test_one_that_is_selected_after_all_is_judged_by_its_files(host: Host) -> No
     host.wanted = True
     host.after(2)
     assert host.reasons == [(State.UNCAPTURED, Reason.EXCLUDED, True), UNSUPPORTED]
+
+
+def test_conversations_that_go_on_count_as_well(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "JUDGE_AFTER_SECONDS", 0)
+    host.files = (PROBED, JAVA)
+    host.counted(called=1, missed=MISSED_CONNECTIONS - 1)
+    host.hello()
+    host.after(1)
+    with host.missing():
+        host.speakers.review()
+        host.after(1)
+        assert host.reasons == [CAPTURED, (State.PARTIAL, Reason.UNSUPPORTED, True)]
+    host.counted(called=1, missed=MISSED_CONNECTIONS)
+    host.speakers.review()
+    assert len(host.told) == 2, "it has ended"
 
 
 def test_one_whose_file_is_given_up_is_captured_no_more(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
