@@ -15,6 +15,14 @@ QTAP_INLINE void qtap_note_io(u64 io)
 		thread->call.last_io = io;
 }
 
+// Whether plaintext of the process went by since then whose socket is not known: it may be of any.
+QTAP_INLINE int qtap_had_unbound(u32 tgid, u64 since_ns)
+{
+	u64 *told = unbound_processes.lookup(&tgid);
+
+	return told && *told + QTAP_TELL_AGAIN_NS > since_ns;
+}
+
 // The end of a connection of which a hello was seen. It was missed if it was more than a handshake and none of it
 // was captured. What began before its process called a probed library says nothing: that may not have been probed yet.
 QTAP_INLINE void qtap_count_ended(u64 socket, struct qtap_hello *hello)
@@ -34,7 +42,8 @@ QTAP_INLINE void qtap_count_ended(u64 socket, struct qtap_hello *hello)
 		return;
 	if (hello->captured)
 		__sync_fetch_and_add(&speaker->captured, 1);
-	else if (hello->seen_ns > speaker->called_ns && (hello->asked || carried >= QTAP_CONVERSATION_BYTES))
+	else if (hello->seen_ns > speaker->called_ns && (hello->asked || carried >= QTAP_CONVERSATION_BYTES) &&
+		 !qtap_had_unbound(tgid, hello->seen_ns))
 		__sync_fetch_and_add(&speaker->missed, 1);
 }
 

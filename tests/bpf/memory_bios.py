@@ -6,13 +6,20 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
+from otel_qtap.discovery.plan import LibraryPlan
 from otel_qtap.model.events import ConnectionObserved, DataCaptured
 from otel_qtap.model.identity import ConnectionId, Direction, PeerSource
 from tests.bpf.conftest import Tap
 from tests.support.clients import python_program
 from tests.support.pki import Pki
 from tests.support.subprocesses import end
+
+
+def without_role(plan: LibraryPlan) -> LibraryPlan:
+    """As a stripped library may be: nothing tells which end an object is."""
+    return replace(plan, layout=replace(plan.layout, role=None, type=None))
 
 
 def start(mode: str, pki: Pki, *number: int) -> "subprocess.Popen[str]":

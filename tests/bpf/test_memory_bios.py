@@ -14,7 +14,7 @@ from otel_qtap.model.events import ConnectionClosed, ConnectionObserved, DataCap
 from otel_qtap.model.identity import Direction, PeerSource, Role
 from otel_qtap.probes.spec import Hook
 from tests.bpf.conftest import Tap, tapping
-from tests.bpf.memory_bios import run, serving, sources, start, verdicts
+from tests.bpf.memory_bios import run, serving, sources, start, verdicts, without_role
 from tests.support.pki import Pki
 
 pytestmark = pytest.mark.bpf
@@ -23,11 +23,6 @@ Taps = Callable[..., Tap]
 
 KERNELS = ("multi", "perf")
 LIFECYCLE = (Hook.HANDSHAKE, Hook.SHUTDOWN, Hook.FREE, Hook.SET_FD, Hook.SET_BIO, Hook.CLEAR)
-
-
-def without_role(plan: LibraryPlan) -> LibraryPlan:
-    """As a stripped library may be: nothing tells which end an object is."""
-    return replace(plan, layout=replace(plan.layout, role=None, type=None))
 
 
 def stripped(plan: LibraryPlan) -> LibraryPlan:

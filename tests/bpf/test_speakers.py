@@ -15,7 +15,8 @@ from otel_qtap.agent.coverage.lasting import LASTING_NS, missed_now
 from otel_qtap.capture.records import SPEAKER, Kind, Speaker
 from otel_qtap.capture.syscalls import map_items, map_update
 from otel_qtap.discovery.procfs import ProcessReader
-from tests.bpf.conftest import Tap
+from tests.bpf.conftest import Tap, tapping
+from tests.bpf.memory_bios import without_role
 from tests.support.memory_handshake import client_hello
 from tests.support.pki import Pki, make_pki
 from tests.support.tls_servers import running_raw_echo
@@ -201,6 +202,43 @@ def test_what_was_missed_before_the_first_call_is_no_sign_of_another_library(
         print(file=both.stdin, flush=True)
         known(multi_tap, both.pid, lambda speaker: (speaker.captured, speaker.missed) == (1, 1))
         both.communicate("\n", timeout=20)
+
+
+def test_what_is_captured_and_not_bound_is_not_missed(pki: Pki) -> None:
+    """Both ends are in one process, over memory BIOs, and nothing tells which end is at which socket."""
+    script = """
+    contexts = ssl.create_default_context(cafile=sys.argv[2]), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    contexts[1].load_cert_chain(sys.argv[3], sys.argv[4])
+    for _ in range(3):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            near = socket.create_connection(listener.getsockname())
+            far, _ = listener.accept()
+        heard, said = [ssl.MemoryBIO(), ssl.MemoryBIO()], [ssl.MemoryBIO(), ssl.MemoryBIO()]
+        client = contexts[0].wrap_bio(heard[0], said[0], server_hostname="localhost")
+        server = contexts[1].wrap_bio(heard[1], said[1], server_side=True)
+        for _ in range(2):
+            for tls, here, there, mine, theirs in (client, near, far, 0, 1), (server, far, near, 1, 0):
+                try:
+                    tls.do_handshake()
+                except ssl.SSLWantReadError:
+                    pass
+                if words := said[mine].read():
+                    here.sendall(words)
+                    heard[theirs].write(there.recv(65536))
+        client.write(bytes(100))
+        near.sendall(said[0].read())
+        heard[1].write(far.recv(65536))
+        assert server.read(1000) == bytes(100)
+        near.close()
+        far.close()
+    sys.stdin.readline()
+    """
+    with tapping("multi", alter=without_role) as tap:
+        both = start(script, 0, pki.ca, pki.server.certificate, pki.server.key)
+        both.communicate("\n", timeout=20)
+        ended = known(tap, both.pid, lambda speaker: True)
+    assert both.returncode == 0
+    assert (ended.captured, ended.missed) == (0, 0)
 
 
 @pytest.mark.parametrize("peeks", [0, 3])

@@ -95,6 +95,7 @@ class Speakers:
     ) -> None:
         self._map = session.maps["speaking_processes"]
         self._hellos = session.maps["hellos"]
+        self._unbound = session.maps["unbound_processes"]
         self._processes = processes
         self._on_judged = on_judged
         self._known: dict[ProcessKey, _Process] = {}
@@ -161,7 +162,12 @@ class Speakers:
             yield process, Speaker(*SPEAKER.unpack(value))
 
     def _count_lasting(self, speakers: Mapping[int, Speaker]) -> None:
-        missed = missed_now(map_items(self._hellos), speakers, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        missed = missed_now(
+            map_items(self._hellos),
+            speakers,
+            time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            unbound=map_items(self._unbound),
+        )
         for known in self._known.values():
             process = known.notice.tgid
             speaker = speakers.get(process)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of the conversations that go on are missed."""
 
+import struct
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
@@ -14,9 +16,15 @@ LATER = CALLED + 1
 MISSED = SocketHello(LATER, b"r" * 16, PID, 40000, 443, 1, 0, 0, 1, 0, 1)
 
 
-def count(hello: SocketHello, *, called: int = CALLED, now: int = LATER + LASTING_NS) -> Counter[int]:
+def count(
+    hello: SocketHello,
+    *,
+    called: int = CALLED,
+    now: int = LATER + LASTING_NS,
+    unbound: Iterable[tuple[bytes, bytes]] = (),
+) -> Counter[int]:
     speakers = {PID: Speaker(1, called, 9, 0, 0, 0)}
-    return missed_now([(bytes(8), HELLO.pack(*hello))] * 2, speakers, now)
+    return missed_now([(bytes(8), HELLO.pack(*hello))] * 2, speakers, now, unbound=unbound)
 
 
 def test_conversations_of_which_no_plaintext_was_seen_are_missed() -> None:
@@ -41,6 +49,15 @@ def test_others_are_not(hello: SocketHello) -> None:
 
 def test_what_has_just_begun_may_be_captured_yet() -> None:
     assert count(MISSED, now=LATER + LASTING_NS - 1) == {}
+
+
+@pytest.mark.parametrize(
+    ("process", "told", "missed"), [(PID, LATER + 1, 0), (PID, LATER, 2), (PID + 1, LATER, 2)]
+)
+def test_plaintext_that_is_bound_to_no_socket_may_be_of_any(process: int, told: int, missed: int) -> None:
+    hello = MISSED._replace(seen_ns=LATER + 10**9)
+    unbound = [(struct.pack("<I", process), struct.pack("<Q", told))]
+    assert count(hello, now=LATER + 2 * LASTING_NS, unbound=unbound)[PID] == missed
 
 
 def test_where_nothing_was_called_nothing_is_missed() -> None:
