@@ -138,10 +138,13 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 	if (shape == QTAP_SHAPE_GNUTLS_SEND && !call.buffer)
 		call.buffer = qtap_unsent_buffer(call.handle);
 	size = result;
-	if ((count == QTAP_COUNT_ARG4 || count == QTAP_COUNT_ARG5) &&
-	    bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer)) {
-		qtap_lose_count(call.handle);
-		return 0;
+	if (count == QTAP_COUNT_ARG4 || count == QTAP_COUNT_ARG5) {
+		if (bpf_probe_read_user(&size, sizeof(size), (void *)call.count_pointer)) {
+			qtap_lose_count(call.handle);
+			return 0;
+		}
+		if (!size && !call.handshake)
+			return 0; // which says nothing of the object
 	}
 	if (size > QTAP_MAX_CALL_BYTES) { // what a process says of itself must not run our sums over
 		qtap_count_loss(QTAP_LOST_CALL_TOO_LARGE, 0);
@@ -154,7 +157,7 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 	if (state)
 		state = qtap_follow_random(state, call.handle, cookie);
 	if (!state) {
-		qtap_count_loss(QTAP_LOST_NO_STATE, size);
+		qtap_count_loss(QTAP_LOST_NO_STATE, hook == QTAP_HOOK_READ || hook == QTAP_HOOK_WRITE ? size : 0);
 		return 0;
 	}
 	if (state->closed) {

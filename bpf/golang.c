@@ -135,6 +135,8 @@ QTAP_INLINE struct qtap_state *qtap_go_state(struct qtap_thread *thread, u64 add
 	}
 	if (state)
 		qtap_end(state, QTAP_REPLACED);
+	else if (!qtap_take_share(key.tgid))
+		return NULL;
 	state = qtap_begin(&key, thread->process_start_ns, cookie, state);
 	if (!state)
 		return NULL;

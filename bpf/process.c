@@ -80,6 +80,7 @@ int qtap_process_exit(void *ctx)
 	if (qtap_live_threads())
 		return 0;
 	excluded_processes.delete(&tgid);
+	holdings.delete(&tgid);
 	known = tls_processes.lookup(&tgid);
 	if (!known)
 		return 0;

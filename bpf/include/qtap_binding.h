@@ -181,6 +181,7 @@ QTAP_INLINE struct qtap_state *qtap_follow_random(struct qtap_state *state, u64 
 	if (!state->socket && qtap_same_random(state->over_random, randoms.client)) {
 		__builtin_memcpy(state->connection.client_random, randoms.client, QTAP_RANDOM_BYTES);
 		state->closed = QTAP_SOCKET_CLOSED;
+		state->ended_ns = bpf_ktime_get_boot_ns();
 		return state;
 	}
 	if (!qtap_is_zero_random(state->connection.client_random) &&

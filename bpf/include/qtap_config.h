@@ -17,6 +17,9 @@
 #ifndef QTAP_MAX_CONNECTIONS
 #define QTAP_MAX_CONNECTIONS 32768
 #endif
+#ifndef QTAP_SHARE
+#define QTAP_SHARE (QTAP_MAX_CONNECTIONS / 4) // of one process
+#endif
 #ifndef QTAP_MAX_FILES
 #define QTAP_MAX_FILES 4096
 #endif

@@ -78,6 +78,7 @@ QTAP_INLINE void qtap_end(struct qtap_state *state, u32 reason)
 	if (state->closed)
 		return;
 	state->closed = reason;
+	state->ended_ns = bpf_ktime_get_boot_ns();
 	qtap_submit_connection_event(QTAP_CONNECTION_CLOSED, reason, 0, state);
 }
 
@@ -228,6 +229,31 @@ QTAP_INLINE int qtap_is_thread_excluded(struct qtap_thread *thread, u32 tgid, u6
 	return thread->excluded;
 }
 
+// Whether this process may have one more connection in the map; it is counted if so.
+QTAP_INLINE int qtap_take_share(u32 tgid)
+{
+	struct qtap_holding *holding = holdings.lookup(&tgid), fresh = {};
+	u64 now;
+
+	if (!holding) {
+		holdings.insert(&tgid, &fresh);
+		holding = holdings.lookup(&tgid);
+		if (!holding)
+			return 0;
+	}
+	if (holding->connections >= QTAP_SHARE / 2) {
+		now = bpf_ktime_get_boot_ns();
+		if (now - holding->told_ns > QTAP_TELL_AGAIN_NS) {
+			holding->told_ns = now;
+			qtap_submit_process_event(QTAP_PROCESS_CROWDED, NULL);
+		}
+		if (holding->connections >= QTAP_SHARE)
+			return 0;
+	}
+	__sync_fetch_and_add(&holding->connections, 1);
+	return 1;
+}
+
 QTAP_INLINE struct qtap_state *qtap_find_or_begin(struct qtap_thread *thread, u64 handle, u64 cookie)
 {
 	struct qtap_connection_key key = {};
@@ -236,6 +262,8 @@ QTAP_INLINE struct qtap_state *qtap_find_or_begin(struct qtap_thread *thread, u6
 	key.handle = handle;
 	key.tgid = bpf_get_current_pid_tgid() >> 32;
 	state = connections.lookup(&key);
+	if (!state && !qtap_take_share(key.tgid))
+		return NULL;
 	if (!state || state->closed || state->connection.process_start_ns != thread->process_start_ns ||
 	    state->connection.generation < thread->image_ns)
 		state = qtap_begin(&key, thread->process_start_ns, cookie, state);

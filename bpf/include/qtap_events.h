@@ -15,6 +15,7 @@ enum qtap_kind {
 	QTAP_HANDSHAKE_BYTES = 8,
 	QTAP_PROCESS_SPEAKS_TLS = 9,
 	QTAP_PROCESS_UNBOUND = 10,
+	QTAP_PROCESS_CROWDED = 11, // it holds much of its share of the connection map
 };
 
 enum qtap_direction { QTAP_EGRESS = 0, QTAP_INGRESS = 1 };
@@ -143,7 +144,7 @@ enum qtap_ended {
 enum qtap_loss {
 	QTAP_LOST_RING_FULL = 0,
 	QTAP_LOST_CALL_TOO_LARGE = 1, // beyond QTAP_MAX_CALL_CHUNKS of one call
-	QTAP_LOST_NO_STATE = 2,       // no room in the connection map
+	QTAP_LOST_NO_STATE = 2,       // no room in the connection map, or its process holds its share of it
 	QTAP_LOST_CONTROL = 3,        // control ring full: events without bytes
 	QTAP_LOST_PROCESS = 4,        // process ring full: events without bytes
 	QTAP_LOST_NO_SOCKET = 5,      // of a connection that the program has closed: it went to nobody

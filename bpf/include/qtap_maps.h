@@ -132,6 +132,7 @@ struct qtap_carrier { // what a Go Conn is on, 0 elsewhere: another one there is
 };
 struct qtap_state {
 	struct qtap_connection connection;
+	u64 ended_ns;     // 0 until it is closed
 	u64 socket;       // struct sock *, 0 while unbound
 	u64 position[2];  // bytes that went by, per direction
 	u64 io;           // by which that socket was found (qtap_socket)
@@ -143,6 +144,16 @@ struct qtap_state {
 	u8 _pad[5];
 };
 BPF_TABLE("lru_hash", struct qtap_connection_key, struct qtap_state, connections, QTAP_MAX_CONNECTIONS);
+
+// How many elements of `connections` each process has: one alone, of which any may make up TLS objects, must not
+// displace those of all others. Key: tgid. Counted up when one is made. The supervisor sets it right, and removes ended
+// connections where there are many (otel_qtap/capture/holdings.py): a probe that runs just now may still write to one
+// that has only just ended. Removed at exit; LRU, a process that was forgotten counts from 0 until it is set right.
+struct qtap_holding {
+	u64 connections;
+	u64 told_ns; // when the supervisor was last told that there are many
+};
+BPF_TABLE("lru_hash", u32, struct qtap_holding, holdings, 16384);
 
 // What a call of GnuTLS that could not send at once was given: the caller may go on without naming it again.
 // Key: process and session. Written when a send returns GNUTLS_E_AGAIN or GNUTLS_E_INTERRUPTED, LRU.

@@ -15,6 +15,7 @@ from otel_qtap.agent.mapped_files import MappedFiles
 from otel_qtap.agent.plaintext.page import PlaintextPage
 from otel_qtap.agent.probed_files import ProbedFiles
 from otel_qtap.agent.workloads import ProcessKey, process_key
+from otel_qtap.capture.holdings import settle
 from otel_qtap.capture.leftovers import remove_ended
 from otel_qtap.capture.records import Kind, ProcessNotice
 from otel_qtap.capture.session import KernelSession
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _HOLD_SECONDS = 0.2
 """How long a process is kept back while its container is asked about: less than an exchange waits."""
+_SETTLED_SECONDS = 0.5
+"""How long it is good for that all processes' shares were set right: each is told of once a second."""
 
 FactsHandler = Callable[[ProcessFacts, bool], None]
 
@@ -82,6 +85,7 @@ class Watcher:
         self._excluded: set[ProcessKey] = set()
         self._mapped = MappedFiles(self._files, self._meet)
         self._never: set[int] = set()
+        self._settled_at = 0.0
 
     @property
     def files(self) -> int:
@@ -134,6 +138,7 @@ class Watcher:
         for pid in result.processes - self._known.keys():
             self._learn(pid)
         remove_ended(self._session, lambda pid: self._reader.start_ticks(pid) is not None)
+        self._settle()
 
     def choose(self, selectors: Selectors) -> None:
         """Capture what these select from now on; processes for which that is news are told."""
@@ -226,10 +231,17 @@ class Watcher:
                 self._known.pop(notice.tgid, None)
         elif notice.kind is Kind.PROCESS_UNBOUND:
             self._ciphertext.notice(notice)
+        elif notice.kind is Kind.PROCESS_CROWDED:
+            if time.monotonic() - self._settled_at > _SETTLED_SECONDS:
+                self._settle()
         elif notice.kind is Kind.FILE_MAPPED:
             self._mapped.notice(notice)
         else:
             self._meet(notice)
+
+    def _settle(self) -> None:
+        settle(self._session, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        self._settled_at = time.monotonic()
 
     def look_again(self) -> None:
         """Second look at processes whose mapping was not complete when the notice came, and an end to waiting

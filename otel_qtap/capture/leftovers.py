@@ -26,6 +26,7 @@ _PLACES = {
     "open_calls": _Place(4),
     "go_calls": _Place(8),
     "connections": _Place(8),
+    "holdings": _Place(0),
     "connections_by_io": _Place(8, in_value=True),
     "sockets_by_random": _Place(16),
     "speaking_processes": _Place(0),

@@ -41,6 +41,7 @@ MAPS = (
     "open_calls",
     "go_calls",
     "connections",
+    "holdings",
     "unsent_buffers",
     "connections_by_io",
     "layouts",

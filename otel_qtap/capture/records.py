@@ -19,6 +19,7 @@ class Kind(IntEnum):
     HANDSHAKE_BYTES = 8
     PROCESS_SPEAKS_TLS = 9
     PROCESS_UNBOUND = 10
+    PROCESS_CROWDED = 11
 
 
 KIND = Struct("<I")

@@ -150,8 +150,8 @@ def test_resumed_sessions_are_connections_of_their_own(kernel: str, taps: Taps, 
 
 
 def test_what_was_forgotten_is_not_guessed(pki: Pki) -> None:
-    """Maps of as many connections as the smallest host could have."""
-    with tapping("multi", definitions={"QTAP_MAX_CONNECTIONS": 64}) as tap:
+    """Maps of as many connections as the smallest host could have, and one process in place of many."""
+    with tapping("multi", definitions={"QTAP_MAX_CONNECTIONS": 64, "QTAP_SHARE": 1 << 20}) as tap:
         pid = run(tap, "both_ends", pki, 200)
 
         found = verdicts(tap, pid)

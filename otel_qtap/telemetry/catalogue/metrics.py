@@ -234,7 +234,8 @@ METRIC_ATTRIBUTES = (
         "qtap.capture.lost.reason",
         "string",
         "qtap.capture.lost*",
-        "Why, e.g. `ring_full`. `no_socket`: a program wrote it to a connection that was closed.",
+        "Why, e.g. `ring_full`. `no_socket`: a program wrote it to a connection that was closed. `no_state`: "
+        "its process has as many connections as are kept of one.",
     ),
     Attribute(
         "qtap.config.reload.outcome",

@@ -309,6 +309,16 @@ def test_a_process_that_was_only_looked_at_is_met_anew_when_it_runs_another_prog
     assert excluded_by_kernel(kernel_session) == []
 
 
+def test_a_process_that_holds_much_has_its_share_set_right(
+    meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
+) -> None:
+    holdings, key = kernel_session.maps["holdings"], struct.pack("<I", mapper.pid)
+    map_update(holdings, key, struct.pack("<QQ", 7000, 0))
+    meet(proc(mapper.pid)).watcher.notice(mapper.notice(Kind.PROCESS_CROWDED))
+
+    assert map_lookup(holdings, key, 16) == bytes(16), "it has no connections at all"
+
+
 class Runtime(Containers):
     """Tells of all processes that they are in one container, and its name when the test says so."""
 
