@@ -21,10 +21,40 @@
 #define QTAP_GNUTLS_E_AGAIN (-28)        // gnutls.h
 #define QTAP_GNUTLS_E_INTERRUPTED (-52)
 
+// Another call begins within this thread's innermost one, or where that never returned. Whoever puts aside as many as
+// this process may loses count of what the outer call carries.
+QTAP_INLINE void qtap_put_aside(struct qtap_thread *thread, u64 pid_tgid)
+{
+	struct qtap_holding *holding = qtap_holding(pid_tgid >> 32);
+	struct qtap_call_key key = {};
+
+	if (!holding || !qtap_has_room(holding, holding->open_calls, QTAP_CALLS_SHARE)) {
+		qtap_count_loss(QTAP_LOST_NO_STATE, 0);
+		qtap_lose_count(thread->call.handle);
+		return;
+	}
+	key.pid_tgid = pid_tgid;
+	key.stack_pointer = thread->call.stack_pointer;
+	if (!open_calls.insert(&key, &thread->call))
+		__sync_fetch_and_add(&holding->open_calls, 1);
+	else // one that never returned was there
+		open_calls.update(&key, &thread->call);
+}
+
+// What was put aside is taken up again.
+QTAP_INLINE void qtap_take_up(struct qtap_call_key *key)
+{
+	u32 tgid = key->pid_tgid >> 32;
+	struct qtap_holding *holding = holdings.lookup(&tgid);
+
+	open_calls.delete(key);
+	if (holding)
+		__sync_fetch_and_add(&holding->open_calls, -1);
+}
+
 QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct qtap_call_key key = {};
 	struct qtap_thread *thread;
 	u32 hook = QTAP_COOKIE_HOOK(cookie), count = QTAP_COOKIE_COUNT(cookie), shape = QTAP_COOKIE_SHAPE(cookie);
 	u64 handle = ctx->di, buffer = ctx->si, arg3 = ctx->dx, arg4 = ctx->cx, arg5 = ctx->r8;
@@ -55,9 +85,7 @@ QTAP_INLINE int qtap_enter_call(struct pt_regs *ctx, u64 cookie)
 			if (hook == QTAP_HOOK_HANDSHAKE || shape != QTAP_SHAPE_PLAIN || thread->call.buffer == buffer)
 				return 0;
 		}
-		key.pid_tgid = pid_tgid;
-		key.stack_pointer = thread->call.stack_pointer;
-		open_calls.update(&key, &thread->call);
+		qtap_put_aside(thread, pid_tgid);
 	}
 	thread->call.handle = handle;
 	thread->call.buffer = buffer;
@@ -128,7 +156,7 @@ QTAP_INLINE int qtap_leave_call(struct pt_regs *ctx, u64 cookie)
 		if (!open)
 			return 0;
 		call = *open;
-		open_calls.delete(&key);
+		qtap_take_up(&key);
 	}
 	if (result <= 0 && (result || count != QTAP_COUNT_NONE)) {
 		if (shape || call.handshake)

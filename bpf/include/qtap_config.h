@@ -20,6 +20,8 @@
 #ifndef QTAP_SHARE
 #define QTAP_SHARE (QTAP_MAX_CONNECTIONS / 4) // of one process
 #endif
+#define QTAP_MAX_OPEN_CALLS 4096
+#define QTAP_CALLS_SHARE (QTAP_MAX_OPEN_CALLS / 4) // of one process
 #ifndef QTAP_MAX_FILES
 #define QTAP_MAX_FILES 4096
 #endif

@@ -229,27 +229,39 @@ QTAP_INLINE int qtap_is_thread_excluded(struct qtap_thread *thread, u32 tgid, u6
 	return thread->excluded;
 }
 
+// What this process has of the maps that all share.
+QTAP_INLINE struct qtap_holding *qtap_holding(u32 tgid)
+{
+	struct qtap_holding *holding = holdings.lookup(&tgid), fresh = {};
+
+	if (holding)
+		return holding;
+	holdings.insert(&tgid, &fresh);
+	return holdings.lookup(&tgid);
+}
+
+// Whether there is room for one more where a process has so many. Of a half on, the supervisor is told.
+QTAP_INLINE int qtap_has_room(struct qtap_holding *holding, s64 count, s64 share)
+{
+	u64 now;
+
+	if (count < share / 2)
+		return 1;
+	now = bpf_ktime_get_boot_ns();
+	if (now - holding->told_ns > QTAP_TELL_AGAIN_NS) {
+		holding->told_ns = now;
+		qtap_submit_process_event(QTAP_PROCESS_CROWDED, NULL);
+	}
+	return count < share;
+}
+
 // Whether this process may have one more connection in the map; it is counted if so.
 QTAP_INLINE int qtap_take_share(u32 tgid)
 {
-	struct qtap_holding *holding = holdings.lookup(&tgid), fresh = {};
-	u64 now;
+	struct qtap_holding *holding = qtap_holding(tgid);
 
-	if (!holding) {
-		holdings.insert(&tgid, &fresh);
-		holding = holdings.lookup(&tgid);
-		if (!holding)
-			return 0;
-	}
-	if (holding->connections >= QTAP_SHARE / 2) {
-		now = bpf_ktime_get_boot_ns();
-		if (now - holding->told_ns > QTAP_TELL_AGAIN_NS) {
-			holding->told_ns = now;
-			qtap_submit_process_event(QTAP_PROCESS_CROWDED, NULL);
-		}
-		if (holding->connections >= QTAP_SHARE)
-			return 0;
-	}
+	if (!holding || !qtap_has_room(holding, holding->connections, QTAP_SHARE))
+		return 0;
 	__sync_fetch_and_add(&holding->connections, 1);
 	return 1;
 }

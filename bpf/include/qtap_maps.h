@@ -94,7 +94,7 @@ struct qtap_call_key {
 	u64 pid_tgid;
 	u64 stack_pointer;
 };
-BPF_TABLE("lru_hash", struct qtap_call_key, struct qtap_call, open_calls, 4096);
+BPF_TABLE("lru_hash", struct qtap_call_key, struct qtap_call, open_calls, QTAP_MAX_OPEN_CALLS);
 
 // Calls of Go methods from their entry to one of their returns. Key: process, goroutine, distance of the stack pointer
 // at entry from the end of the stack. Removed at return; LRU for those that never return.
@@ -145,12 +145,14 @@ struct qtap_state {
 };
 BPF_TABLE("lru_hash", struct qtap_connection_key, struct qtap_state, connections, QTAP_MAX_CONNECTIONS);
 
-// How many elements of `connections` each process has: one alone, of which any may make up TLS objects, must not
-// displace those of all others. Key: tgid. Counted up when one is made. The supervisor sets it right, and removes ended
-// connections where there are many (otel_qtap/capture/holdings.py): a probe that runs just now may still write to one
-// that has only just ended. Removed at exit; LRU, a process that was forgotten counts from 0 until it is set right.
+// How many elements of `connections` and of `open_calls` each process has: one alone, of which any may make up TLS
+// objects, must not displace those of all others. Key: tgid. Counted up when one is made, and calls down at their
+// return. The supervisor sets it right, and removes ended connections where there are many, for a probe that runs just
+// now may still write to one that has only just ended, and calls that never returned (otel_qtap/capture/holdings.py).
+// Removed at exit; LRU, a process that was forgotten counts from 0 until it is set right.
 struct qtap_holding {
-	u64 connections;
+	s64 connections;
+	s64 open_calls; // below 0 where some of them were forgotten with the rest
 	u64 told_ns; // when the supervisor was last told that there are many
 };
 BPF_TABLE("lru_hash", u32, struct qtap_holding, holdings, 16384);

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that makes up TLS objects without end takes its own share of the connection map, not others'."""
+"""A process that makes up TLS objects or calls without end takes its own share of the maps, not others'."""
 
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from otel_qtap.agent.probed_files import sites_of
 from otel_qtap.capture.attach import Probes
 from otel_qtap.capture.holdings import settle
 from otel_qtap.capture.records import Kind
-from otel_qtap.capture.syscalls import map_items
+from otel_qtap.capture.syscalls import map_items, map_sizes, map_update
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.model.events import DataCaptured
 from tests.bpf.conftest import Tap, tapping
@@ -22,6 +22,7 @@ from tests.bpf.test_counting import ONE_LINE_EACH, last_known, say
 from tests.bpf.test_counting import start as start_client
 from tests.support.pki import Pki
 from tests.support.tls_servers import running_raw_echo
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.bpf
 
@@ -67,15 +68,21 @@ class Caller:
 
 
 @pytest.fixture
-def caller(small_tap: Tap, tmp_path: Path) -> Iterator[Caller]:
+def library(small_tap: Tap, tmp_path: Path) -> Iterator[Path]:
+    """One that only has the names of OpenSSL's functions, probed."""
     library = tmp_path / "libssl-false.so"
     subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
     plan = LibraryLocator(None).locate(str(library))
     probes = Probes(small_tap.session, plan.path, sites_of(plan), plan.identity.state)
+    yield library
+    probes.detach()
+
+
+@pytest.fixture
+def caller(library: Path) -> Iterator[Caller]:
     caller = Caller(library)
     yield caller
     caller.process.communicate()
-    probes.detach()
 
 
 def held(tap: Tap, pid: int) -> int:
@@ -87,7 +94,7 @@ def held(tap: Tap, pid: int) -> int:
 def counted(tap: Tap, pid: int) -> int:
     """As many as the kernel side has counted."""
     found = dict(map_items(tap.session.maps["holdings"]))
-    connections, _ = struct.unpack("<QQ", found[struct.pack("<I", pid)])
+    connections, _, _ = struct.unpack("<qqQ", found[struct.pack("<I", pid)])
     return int(connections)
 
 
@@ -153,3 +160,85 @@ def test_a_process_takes_its_count_along(small_tap: Tap, caller: Caller) -> None
 
     keys = [key for key, _ in map_items(small_tap.session.maps["holdings"])]
     assert struct.pack("<I", caller.process.pid) not in keys
+
+
+NESTING = """
+import ctypes, os, sys
+library = ctypes.CDLL(sys.argv[1])
+buffer, claimed = ctypes.create_string_buffer(16), ctypes.c_size_t()
+ctypes.c_size_t.in_dll(library, "nested").value = int(sys.argv[2])
+ctypes.c_int.in_dll(library, "gate").value = 0
+library.SSL_read_ex(ctypes.c_void_p(0x1000), buffer, ctypes.c_size_t(1), ctypes.byref(claimed))
+os.write(1, b"returned")
+os.read(0, 1)
+"""
+OPEN_CALLS, CALLS_SHARE = 4096, 1024
+
+
+def put_aside(tap: Tap, pid: int) -> int:
+    """How many calls of a process wait for those within them."""
+    keys = [key for key, _ in map_items(tap.session.maps["open_calls"])]
+    return sum(struct.unpack_from("<I", key, 4)[0] == pid for key in keys)
+
+
+def counted_calls(tap: Tap, pid: int) -> int:
+    found = dict(map_items(tap.session.maps["holdings"]))
+    return int(struct.unpack("<qqQ", found[struct.pack("<I", pid)])[1])
+
+
+@pytest.fixture
+def nesting(small_tap: Tap, library: Path) -> Iterator[Callable[[int], "subprocess.Popen[bytes]"]]:
+    processes = []
+
+    def start(depth: int) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", NESTING, library, str(depth)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.communicate()
+
+
+def test_calls_within_calls_are_counted_down_when_they_return(
+    small_tap: Tap, nesting: Callable[[int], "subprocess.Popen[bytes]"]
+) -> None:
+    process = nesting(10)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    eventually(lambda: put_aside(small_tap, process.pid) == 10, "they wait for the innermost")
+    assert counted_calls(small_tap, process.pid) == 10
+    process.stdin.write(b"x")
+    process.stdout.read(8)
+    small_tap.read()
+
+    assert put_aside(small_tap, process.pid) == counted_calls(small_tap, process.pid) == 0
+    assert len(small_tap.of(DataCaptured, process.pid)) == 11
+
+
+def test_calls_of_one_process_that_do_not_return_displace_no_others(
+    small_tap: Tap, nesting: Callable[[int], "subprocess.Popen[bytes]"]
+) -> None:
+    open_calls = small_tap.session.maps["open_calls"]
+    others = struct.pack("<IIQ", 7, 4_000_001, 0x7FFC_0000_0000)
+    map_update(open_calls, others, bytes(map_sizes(open_calls)[1]))
+    depth = 3 * OPEN_CALLS
+    process = nesting(depth)
+    eventually(lambda: lost(small_tap) == (depth - CALLS_SHARE, 0), "the innermost was reached")
+
+    assert put_aside(small_tap, process.pid) == counted_calls(small_tap, process.pid) == CALLS_SHARE
+    assert others in [key for key, _ in map_items(open_calls)]
+    small_tap.read()
+    assert process.pid in {n.tgid for n in small_tap.notices if n.kind is Kind.PROCESS_CROWDED}
+
+    now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    settle(small_tap.session, now)
+    assert put_aside(small_tap, process.pid) == CALLS_SHARE, "they may return yet"
+    settle(small_tap.session, now + 61 * 10**9)
+    assert put_aside(small_tap, process.pid) == counted_calls(small_tap, process.pid) == 0
+    assert others in [key for key, _ in map_items(open_calls)]

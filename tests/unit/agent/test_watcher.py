@@ -313,10 +313,10 @@ def test_a_process_that_holds_much_has_its_share_set_right(
     meet: Callable[..., Met], mapper: Mapper, proc: Callable[..., str], kernel_session: KernelSession
 ) -> None:
     holdings, key = kernel_session.maps["holdings"], struct.pack("<I", mapper.pid)
-    map_update(holdings, key, struct.pack("<QQ", 7000, 0))
+    map_update(holdings, key, struct.pack("<qqQ", 7000, 0, 0))
     meet(proc(mapper.pid)).watcher.notice(mapper.notice(Kind.PROCESS_CROWDED))
 
-    assert map_lookup(holdings, key, 16) == bytes(16), "it has no connections at all"
+    assert map_lookup(holdings, key, 24) == bytes(24), "it has no connections at all"
 
 
 class Runtime(Containers):

@@ -20,13 +20,13 @@ def test_what_the_map_has_is_what_counts(kernel_session: KernelSession) -> None:
     for handle in (1, 2, 3):
         map_update(connections, struct.pack("<QII", handle, PROCESS, 0), bytes(size))
     for process, counted in ((PROCESS, 7000), (FORGOTTEN, 5)):
-        map_update(holdings, struct.pack("<I", process), struct.pack("<QQ", counted, 8))
+        map_update(holdings, struct.pack("<I", process), struct.pack("<qqQ", counted, 2, 8))
 
     assert settle(kernel_session, 9) == Settled(removed=0, corrected=2)
     assert {
-        struct.unpack("<I", key)[0]: struct.unpack("<QQ", value) for key, value in map_items(holdings)
+        struct.unpack("<I", key)[0]: struct.unpack("<qqQ", value) for key, value in map_items(holdings)
     } == {
-        PROCESS: (3, 8),
-        FORGOTTEN: (0, 8),
+        PROCESS: (3, 0, 8),
+        FORGOTTEN: (0, 0, 8),
     }
     assert settle(kernel_session, 9) == Settled(removed=0, corrected=0)
