@@ -18,10 +18,10 @@
 #define QTAP_MAX_CONNECTIONS 32768
 #endif
 #ifndef QTAP_SHARE
-#define QTAP_SHARE (QTAP_MAX_CONNECTIONS / 4) // of one process
+#define QTAP_SHARE (QTAP_MAX_CONNECTIONS / 2) // of one process, with those that have just ended
 #endif
 #define QTAP_MAX_OPEN_CALLS 4096
-#define QTAP_CALLS_SHARE (QTAP_MAX_OPEN_CALLS / 4) // of one process
+#define QTAP_CALLS_SHARE (QTAP_MAX_OPEN_CALLS / 2) // of one process
 #ifndef QTAP_MAX_FILES
 #define QTAP_MAX_FILES 4096
 #endif

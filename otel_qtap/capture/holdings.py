@@ -15,7 +15,7 @@ from otel_qtap.capture.records import CONNECTION_BYTES
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_definition, map_delete, map_items, map_lookup, map_update
 
-_CROWDED = 8
+_CROWDED = 4
 """Half of a share (QTAP_SHARE, QTAP_CALLS_SHARE): of a process with this part of a map, what is over goes."""
 _PROCESS = struct.Struct("<I")
 _HOLDING = struct.Struct("<qqQ")

@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.bpf
 
 SOURCE = Path(__file__).parents[1] / "support" / "programs" / "false_library.c"
-CONNECTIONS, SHARE = 2048, 512
+CONNECTIONS, SHARE = 2048, 1024
 CALLER = """
 import ctypes, sys
 library = ctypes.CDLL(sys.argv[1])
@@ -172,7 +172,7 @@ library.SSL_read_ex(ctypes.c_void_p(0x1000), buffer, ctypes.c_size_t(1), ctypes.
 os.write(1, b"returned")
 os.read(0, 1)
 """
-OPEN_CALLS, CALLS_SHARE = 4096, 1024
+OPEN_CALLS, CALLS_SHARE = 4096, 2048
 
 
 def put_aside(tap: Tap, pid: int) -> int:
