@@ -20,6 +20,12 @@ QTAP_INLINE void qtap_meet_file(u64 file)
 	key.inode = qtap_read(u64, inode + OFF_INODE_INO);
 	key.device = qtap_read(u32, qtap_read(u64, inode + OFF_INODE_SB) + OFF_SB_DEV);
 	known = known_files.lookup(&key);
+	fresh.size = qtap_read(u64, inode + OFF_INODE_SIZE);
+	fresh.mtime_ns = qtap_mtime_ns(inode);
+	// Written to since it was looked at, or another file by the number of one that is gone.
+	if (known && known->kind != QTAP_FILE_REPORTED &&
+	    (known->size != fresh.size || known->mtime_ns != fresh.mtime_ns))
+		known = NULL;
 	if (known && known->kind == QTAP_FILE_OTHER)
 		return;
 	now = bpf_ktime_get_boot_ns();

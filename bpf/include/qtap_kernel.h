@@ -53,6 +53,12 @@ QTAP_INLINE u64 qtap_file(u32 fd)
 	return qtap_read(u64, qtap_read(u64, table + OFF_FDT_FD) + 8 * (u64)fd);
 }
 
+// When a file was last written to, in Unix time; wraps around for what was before 1970.
+QTAP_INLINE u64 qtap_mtime_ns(u64 inode)
+{
+	return qtap_read(u64, inode + OFF_INODE_MTIME_S) * 1000000000ULL + qtap_read(u32, inode + OFF_INODE_MTIME_NS);
+}
+
 // What a nested socket call went to, as it was noted while it ran: the struct sock * where the kernel's socket
 // tracepoints tell it (>= 6.3), else the descriptor plus one. Yields the struct sock *, or 0.
 #ifdef QTAP_SOCKET_TRACEPOINTS

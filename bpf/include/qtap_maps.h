@@ -39,6 +39,8 @@ struct qtap_known_file {
 	u32 kind; // enum qtap_file_kind
 	u32 _pad;
 	u64 reported_ns;
+	u64 size; // in the state that was looked at, or first reported
+	u64 mtime_ns;
 };
 BPF_TABLE("lru_hash", struct qtap_file_key, struct qtap_known_file, known_files, 32768);
 

@@ -212,7 +212,7 @@ class ProbedFiles:
         if not unknown:
             return look
         for file in unknown:
-            self._marks.is_forgotten(file)
+            self._marks.is_reported(file)
         result = self._scanner.mapped_by(pid, {inode for inode, _ in unknown}, self._attach)
         self._leave_seen_written(result)
         for identity, _ in result.files:

@@ -28,7 +28,7 @@ _LAST_KIND = 19
 _MAX_BYTES = 64 << 20
 _MAX_NESTING = 16
 
-OFFSETS: dict[str, tuple[str, str]] = {
+OFFSETS: dict[str, tuple[str, ...]] = {
     "OFF_TASK_FILES": ("task_struct", "files"),
     "OFF_TASK_GROUP_LEADER": ("task_struct", "group_leader"),
     "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
@@ -48,6 +48,10 @@ OFFSETS: dict[str, tuple[str, str]] = {
     "OFF_INODE_INO": ("inode", "i_ino"),
     "OFF_INODE_SB": ("inode", "i_sb"),
     "OFF_INODE_MODE": ("inode", "i_mode"),
+    "OFF_INODE_SIZE": ("inode", "i_size"),
+    # Of kernels from 6.11 on, of 6.7 to 6.10, and before.
+    "OFF_INODE_MTIME_S": ("inode", "i_mtime_sec", "__i_mtime.tv_sec", "i_mtime.tv_sec"),
+    "OFF_INODE_MTIME_NS": ("inode", "i_mtime_nsec", "__i_mtime.tv_nsec", "i_mtime.tv_nsec"),
     "OFF_SB_DEV": ("super_block", "s_dev"),
     "OFF_SOCKET_SK": ("socket", "sk"),
     "OFF_SOCK_TYPE": ("sock", "sk_type"),
@@ -173,13 +177,14 @@ class _Lengths(dict[int, int]):
         return length
 
 
-def kernel_offsets(path: Path = VMLINUX, wanted: Mapping[str, tuple[str, str]] = OFFSETS) -> dict[str, int]:
+def kernel_offsets(path: Path = VMLINUX, wanted: Mapping[str, tuple[str, ...]] = OFFSETS) -> dict[str, int]:
     """Byte offsets by the names that bpf/ uses, for its -D flags; and SOCKET_TRACEPOINTS and ATTACH_COOKIES,
     as 1, where the kernel has those.
 
-    ``wanted`` maps a name to a struct and a member, which may be a path through named structs
-    (``d_name.name``). Raises PrivilegeError when the kernel offers no readable BTF, CaptureError
-    when a struct or member does not exist or the blob is damaged.
+    ``wanted`` maps a name to a struct and the names that a member of it has had, of which the first that is
+    there counts. A member may be a path through named structs (``d_name.name``). Raises PrivilegeError when
+    the kernel offers no readable BTF, CaptureError when a struct or member does not exist or the blob is
+    damaged.
     """
     try:
         with path.open("rb") as file:
@@ -190,20 +195,31 @@ def kernel_offsets(path: Path = VMLINUX, wanted: Mapping[str, tuple[str, str]] =
             "CONFIG_DEBUG_INFO_BTF=y, and /sys must be visible to the agent"
         ) from None
     btf = Btf(blob)
-    structs = btf.structs({owner for owner, _ in wanted.values()})
+    structs = btf.structs({owner for owner, *_ in wanted.values()})
     members = {name: btf.members(type_id) for name, type_id in structs.items()}
     offsets = {}
-    for name, (owner, member_path) in wanted.items():
-        offset, known = 0, members.get(owner, {})
-        for member in member_path.split("."):
-            if member not in known:
-                raise CaptureError(f"BTF: this kernel has no member {member_path} in struct {owner} ({name})")
-            step, type_id = known[member]
-            offset += step
-            known = btf.members(type_id)
+    for name, (owner, *member_paths) in wanted.items():
+        found = (_offset(btf, members.get(owner, {}), member_path) for member_path in member_paths)
+        offset = next((place for place in found if place is not None), None)
+        if offset is None:
+            raise CaptureError(
+                f"BTF: this kernel has no member {' or '.join(member_paths)} in struct {owner} ({name})"
+            )
         offsets[name] = offset
     if all(b"\0btf_trace_%s\0" % name in blob for name in (b"sock_send_length", b"sock_recv_length")):
         offsets[SOCKET_TRACEPOINTS] = 1
     if b"\0BPF_FUNC_get_attach_cookie\0" in blob:
         offsets[ATTACH_COOKIES] = 1
     return offsets
+
+
+def _offset(btf: Btf, members: Mapping[str, tuple[int, int]], member_path: str) -> int | None:
+    """Where a member is, by its path through the structs that these are in; None: there is none."""
+    offset = 0
+    for member in member_path.split("."):
+        if member not in members:
+            return None
+        step, type_id = members[member]
+        offset += step
+        members = btf.members(type_id)
+    return offset

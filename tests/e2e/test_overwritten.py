@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from otel_qtap.agent.file_marks import Content
 from tests.support.agent import AgentProcess, running_agent
-from tests.support.kernel_objects import probed_files
+from tests.support.kernel_objects import map_items, probed_files
 from tests.support.two_versions import TwoVersions
 from tests.support.waiting import eventually
 
@@ -41,16 +42,27 @@ def wait_probed(agent: AgentProcess, path: Path, wanted: int = 1) -> None:
     eventually(lambda: probed_files(agent.pid).count(str(path)) == wanted, f"{path}: {wanted} times probed")
 
 
-def wait_left(agent: AgentProcess) -> None:
-    """Until the probes are gone: a descriptor is so before its probes are."""
-    agent.wait_for_log("was written to in place")
+def kinds(agent: AgentProcess) -> dict[int, int]:
+    """What the kernel side takes files for, by inode number."""
+    known = map_items(agent.pid)["known_files"]
+    return {int.from_bytes(key[:8], "little"): int.from_bytes(value[:4], "little") for key, value in known}
 
 
-def test_a_program_that_is_overwritten_can_be_run(own_agent: AgentProcess, versions: TwoVersions) -> None:
+def test_a_program_that_is_overwritten_runs_and_is_probed_again_when_it_can_be(
+    own_agent: AgentProcess, versions: TwoVersions
+) -> None:
     wait_probed(own_agent, versions.path)
     assert versions.run() == 0
     versions.overwrite(2)
-    wait_left(own_agent)
+    # A child of the agent that was forked just now holds the probes until it has closed what is not its own.
+    eventually(lambda: versions.run() == 0, "it is left, and runs")
+    inode = versions.path.stat().st_ino
+    with versions.running():
+        eventually(lambda: kinds(own_agent).get(inode) == Content.OTHER, "it is known for what it is")
+
+    versions.overwrite(1)
+    with versions.running():
+        wait_probed(own_agent, versions.path)
     assert versions.run() == 0
 
 
@@ -64,7 +76,7 @@ def test_a_library_in_use_that_is_written_to_is_probed_again(own_agent: AgentPro
         wait_probed(own_agent, library)
         with library.open("ab") as file:
             file.write(b"\0")
-        wait_left(own_agent)
+        own_agent.wait_for_log("was written to in place")
         wait_probed(own_agent, library)
         user.communicate(b"\n")
     assert user.returncode == 0

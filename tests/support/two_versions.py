@@ -3,6 +3,8 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _SOURCE = Path(__file__).parent / "programs" / "two_versions.c"
@@ -27,3 +29,11 @@ class TwoVersions:
     def run(self) -> int:
         """Its exit code; 0: it worked."""
         return subprocess.run([self.path], stdin=subprocess.DEVNULL, check=False).returncode
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """It runs until the end of the block, and works."""
+        with subprocess.Popen([self.path], stdin=subprocess.PIPE) as process:
+            yield
+            process.communicate()
+        assert process.returncode == 0

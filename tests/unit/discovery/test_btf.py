@@ -93,6 +93,39 @@ def test_a_missing_member_is_named(tmp_path, owner, member):
         offset_of(sample(), tmp_path, owner, member)
 
 
+def inode_of(release: str) -> bytes:
+    """How struct inode tells when a file was written to, in kernels of this age."""
+    build = Builder()
+    long = build.add(INT, "long", size=8, tail=struct.pack("<I", 64))
+    short = build.add(INT, "int", size=4, tail=struct.pack("<I", 32))
+    time = build.add(STRUCT, "timespec64", size=16, members=[("tv_sec", long, 0), ("tv_nsec", long, 64)])
+    members = {
+        "6.1": [("i_mode", short, 0), ("i_mtime", time, 128)],
+        "6.7": [("i_mode", short, 0), ("__i_mtime", time, 192)],
+        "6.11": [("i_mtime_sec", long, 256), ("i_mtime_nsec", short, 352)],
+    }
+    build.add(STRUCT, "inode", size=64, members=members[release])
+    return build.blob()
+
+
+@pytest.mark.parametrize(
+    ("release", "seconds", "nanoseconds"), [("6.1", 16, 24), ("6.7", 24, 32), ("6.11", 32, 44)]
+)
+def test_a_member_is_found_by_the_name_that_it_has_in_each_kernel(tmp_path, release, seconds, nanoseconds):
+    (tmp_path / "btf").write_bytes(inode_of(release))
+    names = {name: OFFSETS[name] for name in ("OFF_INODE_MTIME_S", "OFF_INODE_MTIME_NS")}
+    assert kernel_offsets(tmp_path / "btf", names) == {
+        "OFF_INODE_MTIME_S": seconds,
+        "OFF_INODE_MTIME_NS": nanoseconds,
+    }
+
+
+def test_a_member_with_no_name_that_is_known_is_told_by_all_of_them(tmp_path):
+    (tmp_path / "btf").write_bytes(inode_of("6.1"))
+    with pytest.raises(CaptureError, match=r"no member i_a or i_mtime\.b in struct inode \(OFF_X\)"):
+        kernel_offsets(tmp_path / "btf", {"OFF_X": ("inode", "i_a", "i_mtime.b")})
+
+
 def test_a_kernel_without_btf_is_told_what_it_needs(tmp_path):
     with pytest.raises(PrivilegeError, match="CONFIG_DEBUG_INFO_BTF"):
         kernel_offsets(tmp_path / "absent")
