@@ -67,6 +67,8 @@ logger = logging.getLogger(__name__)
 _NOTICE_BYTES = 2048
 """Most of the process ring between two looks at signals: some thirty notices, each of which may cost a
 look at the memory map of a process that wants to keep us busy."""
+_START_SECONDS = 20.0
+"""For looking at the files that are there at the start: longer nobody waits, for somebody may want that."""
 
 Reread = Callable[[], Settings]
 """Reads environment and file anew; raises SettingsError."""
@@ -161,7 +163,7 @@ class Supervisor:
     def _scanner(self, locator: LibraryLocator, attach: str) -> LibraryScanner:
         named = tuple(str(path) for path in self._settings.capture.libraries)
         # Taking a probe away by perf events costs 0.1 s: not for what nobody may ever run.
-        return LibraryScanner(locator, named=named, programs=attach == "multi")
+        return LibraryScanner(locator, named=named, programs=attach == "multi", patience=_START_SECONDS)
 
     def _locator(self) -> LibraryLocator:
         return LibraryLocator(

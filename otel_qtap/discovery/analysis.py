@@ -16,6 +16,7 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     ``force_classic``: the public functions at their first bytes, as other tracers do it.
     """
     found = locator_of(library.name)(elf, library, force_classic)
+    release = found.release or elf.release
     sites, refusals = [*found.sites], [*found.refusals]
     for function, probe in found.functions:
         site = probe_site(elf, function, probe, probe.cookie(library.library_id), force_classic=force_classic)
@@ -27,8 +28,8 @@ def analyse(elf: ElfFile, library: TlsLibrary, *, force_classic: bool = False) -
     lost = [f.name for f, probe in found.functions if probe.hook in _DATA and probe.hook not in placed]
     if lost:  # half of what is said would be taken for all of it
         reason = f"{', '.join(lost)}: {NO_SITE}"
-        return Analysis((), found.layout, (Refusal(library.name, reason),), evidence=elf.evidence())
+        return Analysis((), found.layout, (Refusal(library.name, reason),), release, evidence=elf.evidence())
     by_code = bool(found.functions) and not elf.functions(
         [probe.symbol for path in library.data_paths for probe in path.public]
     )
-    return Analysis(tuple(sites), found.layout, tuple(refusals), found.release, by_code, elf.evidence())
+    return Analysis(tuple(sites), found.layout, tuple(refusals), release, by_code, elf.evidence())

@@ -156,6 +156,12 @@ class ElfFile:
         except BaseException:
             os.close(self._fd)
             raise
+        self._headers_read = self._reads
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew with the headers alone: tables take memory, and evidence is of what is read since."""
+        self._reads = self._headers_read.copy()
         self._dynamic: _Symbols | None = None
         self._static: _Symbols | None = None
         self._unwind: UnwindTable | None = None
@@ -302,6 +308,16 @@ class ElfFile:
                 strings = self._sections[section.link]
                 found.append((kind == _SHT_DYNSYM, Extent(strings.offset, strings.size)))
         return found
+
+    def searched_bytes(self) -> int:
+        """How much there is to be looked through for what the file may hold, at most: a file with holes has
+        tables of any size for nothing."""
+        tables = [
+            next((section.size for section in self._sections if section.kind == kind), 0)
+            for kind in (_SHT_DYNSYM, _SHT_SYMTAB)
+        ]
+        parts = (*self.data(), *(names for _, names in self.symbol_names()))
+        return sum(tables) + sum(part.size for part in parts)
 
     def defined(self, names: Iterable[str], *, exported: bool) -> set[str]:
         """Of which of these names the file defines functions, by its exports or else by .symtab."""

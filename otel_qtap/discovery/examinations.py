@@ -3,6 +3,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from otel_qtap.discovery.elf import FileGoneError
 from otel_qtap.discovery.inodes import InodeMap
@@ -93,7 +94,13 @@ class Examinations:
     def _done(self) -> Iterator[FilePlan]:
         for running in list(self._running):
             identity, examination = running
-            if examination.is_done:
-                self._running.remove(running)
-                self._awaited.remove(identity)
-                yield examination.result()
+            plan = None
+            with suppress(FileGoneError):
+                examination.advance()
+                if not examination.is_done:
+                    continue
+                plan = examination.result()
+            self._running.remove(running)
+            self._awaited.remove(identity)
+            if plan is not None:
+                yield plan

@@ -51,6 +51,10 @@ class LibrarySearch:
         """Whether the result takes no more waiting."""
         return self._analysis is None or self._analysis.is_done
 
+    def wait(self, until: float) -> bool:
+        """Wait for the result, no longer than ``until`` (monotonic seconds); returns whether it is there."""
+        return self._analysis is None or self._analysis.wait(until)
+
     def abandon(self) -> None:
         """Nobody wants the result any more."""
         if self._analysis:
@@ -58,10 +62,10 @@ class LibrarySearch:
 
     def result(self) -> LibraryPlan:
         """The plan; never raises for what is in the file, refuses instead."""
-        build_id = release = ""
+        build_id = ""
         try:
             found = self._found or self._finished()
-            build_id, release = self._elf.build_id, found.release or self._elf.release
+            build_id = self._elf.build_id
         except ElfError as error:
             found = self._refused(error)
         return LibraryPlan(
@@ -69,7 +73,7 @@ class LibrarySearch:
             identity=self._elf.identity,
             library=self._library.name,
             build_id=build_id,
-            release=release,
+            release=found.release,
             sites=found.sites,
             layout=found.layout,
             refusals=found.refusals,

@@ -93,7 +93,7 @@ class Analysis(NamedTuple):
     layout: ObjectLayout
     refusals: tuple[Refusal, ...]
     release: str = ""
-    """Of the library, where its locator tells."""
+    """Of the library, or the lowest that the file's symbol versions fit; empty when unknown."""
     by_code: bool = False
     """Whether the functions are known by what their code looks like alone: none of them has its name."""
     evidence: Evidence | None = None
@@ -110,8 +110,7 @@ class LibraryPlan:
     library: str
     build_id: str = ""
     release: str = ""
-    """Release of the library, or the lowest that the file's symbol versions fit, e.g. ``3.5.0``; empty when
-    unknown."""
+    """As ``Analysis.release``, e.g. ``3.5.0``."""
     sites: tuple[ProbeSite, ...] = ()
     layout: ObjectLayout = UNKNOWN_LAYOUT
     refusals: tuple[Refusal, ...] = ()

@@ -28,6 +28,14 @@ class Recognition(NamedTuple):
     """Of ``probes.unsupported``."""
 
 
+def known_only(libraries: Iterable[str], unsupported: Iterable[str]) -> Recognition:
+    """A recognition of these names, as far as there are such: another process says them."""
+    return Recognition(
+        tuple(library.name for library in LIBRARIES if library.name in libraries),
+        tuple(entry.name for entry in (*UNSUPPORTED, UNKNOWN) if entry.name in unsupported),
+    )
+
+
 def recognise(elf: ElfFile, libraries: tuple[TlsLibrary, ...] = LIBRARIES) -> Recognition:
     """What an open file may hold. Raises ElfError when it cannot be read."""
     signs = [(library.name, library.signs) for library in libraries]

@@ -2,7 +2,9 @@
 """Which files there are to attach to: on disk ahead of need, and mapped as code by processes."""
 
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -96,7 +98,8 @@ class LibraryScanner:
     ``proc`` is where procfs is mounted. ``roots`` are the file systems to look through ahead of
     need; for an agent in a container ``/proc/1/root`` is that of the host. ``named`` are paths of
     files that hold a library even where none is recognised.
-    ``programs``: whether to look ahead of need at programs that nobody runs, too.
+    ``programs``: whether to look ahead of need at programs that nobody runs, too. ``patience``: so many
+    seconds are waited for files, all in all; what is not known by then is left to ``advance``.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class LibraryScanner:
         roots: tuple[str, ...] = ("/", "/proc/1/root"),
         named: tuple[str, ...] = (),
         programs: bool = True,
+        patience: float = math.inf,
     ) -> None:
         self._locator = locator
         self._looks_at_programs = programs
@@ -119,6 +123,10 @@ class LibraryScanner:
         self._again: InodeMap[None] = InodeMap()
         self._examinations = Examinations(locator)
         self._told_of_many = False
+        self._patience = patience
+        self._until: float | None = None
+        """When it is over (monotonic seconds), from the first wait on."""
+        self._told_of_late = False
 
     def ahead_of_need(self, take: TakePlan) -> None:
         """Plan the libraries that the dynamic linker would find, the named ones, and programs that may have a
@@ -126,12 +134,12 @@ class LibraryScanner:
         paths = [*self._named]
         for root in self._roots:
             paths += sorted(path for path in library_paths(root) if path in self._names)
-        self._meet(_identified(paths), take)
+        late = self._meet(_identified(paths), take)
         roots = self._roots if self._looks_at_programs else ()
         programs = _identified([path for root in roots for path in large_programs(root)])
-        self._meet([each for each in programs if self._locator.remembers(each.identity)], take)
+        late += self._meet([each for each in programs if self._locator.remembers(each.identity)], take)
         unseen = [each for each in programs if not self._locator.remembers(each.identity)]
-        self._examinations.add_later(self._fresh(unseen))
+        self._examinations.add_later([*late, *self._fresh(unseen)])
 
     @property
     def is_busy(self) -> bool:
@@ -177,10 +185,9 @@ class LibraryScanner:
         maps = read_maps(self._proc, pid)
         reached: dict[_Shown, _Reached] = {}
         told_of = islice(inode_mappings(maps, pid, inodes), MOST_FILES)  # by as many paths
-        shown = [*self._reach_all(told_of, reached)]
-        shown += self._reach_all(self._code_mappings(maps, pid), reached)
-        result = self._result([(pid, shown)], reached, take, wait=wait)
-        result.work = len(reached) + len(maps) // _BYTES_A_FILE + 1
+        mappings = [*told_of, *self._code_mappings(maps, pid)]
+        result = self._result([(pid, list(self._reach_all(mappings, reached)))], reached, take, wait=wait)
+        result.work = len(mappings) + len(maps) // _BYTES_A_FILE + 1
         return result
 
     def verdicts(self, pid: int) -> tuple[FileVerdict, ...]:
@@ -257,7 +264,7 @@ class LibraryScanner:
         wait: bool,
     ) -> ScanResult:
         if wait:
-            self._meet(reached.values(), take)
+            self._examinations.add(self._meet(reached.values(), take))
         else:
             unknown = (file for file in reached.values() if file.identity not in self._examinations)
             self._examinations.add(self._fresh(unknown))
@@ -281,9 +288,26 @@ class LibraryScanner:
         result.processes = {pid for pid, files in users if not usable.isdisjoint(files)}
         return result
 
-    def _meet(self, files: Iterable[_Reached], take: TakePlan) -> None:
-        for plan in self._locator.examine(self._fresh(files)):
+    def _meet(self, files: Iterable[_Reached], take: TakePlan) -> list[LibraryFile]:
+        """Look at these now; returns those for which there is no time."""
+        if self._until is None:
+            self._until = time.monotonic() + self._patience
+        fresh = self._fresh(files)
+        for plan in self._locator.examine(fresh, until=self._until):
             self._take(plan, take)
+        if time.monotonic() < self._until:
+            return []
+        late = [file for file in fresh if not self._is_known(file.identity)]
+        if late and not self._told_of_late:
+            self._told_of_late = True
+            logger.warning(
+                "%d files could not be looked at within %g s and are looked at meanwhile: who runs with a "
+                "TLS library in one of them is captured as soon as that is known",
+                len(late),
+                self._patience,
+                extra={"event_name": "otel_qtap.discovery.late"},
+            )
+        return late
 
     def _take(self, plan: FilePlan, take: TakePlan) -> None:
         was_known = plan.identity in self._known

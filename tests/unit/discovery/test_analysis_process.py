@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ import pytest
 
 from otel_qtap.agent.privileges import drop_privileges, limit_to
 from otel_qtap.discovery import analysis, analysis_process
-from otel_qtap.discovery.analysis_process import AnalysisApart
+from otel_qtap.discovery.analysis_process import AnalysisApart, RecognitionApart
 from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
 from otel_qtap.discovery.plan_cache import MAX_ENTRY_BYTES
+from otel_qtap.discovery.recognition import Recognition
 from otel_qtap.probes.openssl import LIBRARY as OPENSSL
 from otel_qtap.probes.spec import ObjectLayout
 
@@ -144,6 +146,78 @@ def test_it_is_confined_before_it_looks_at_the_file(library, monkeypatch):
 
     assert refusal.reason in refusal.function
     assert "CONFINED" not in os.environ
+
+
+def test_what_a_file_may_hold_is_told_by_another_process_too(system_libssl):
+    before = held()
+    with ElfFile(str(system_libssl)) as elf:
+        assert RecognitionApart(elf).result() == Recognition(("openssl",))
+    assert held() == before
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ([["nonsense", "openssl"], ["rustls", ""]], Recognition(("openssl",), ("rustls",))),
+        ([[], [], []], None),
+        (7, None),
+        ([7, 7], None),
+        (["y" * (2 * MAX_ENTRY_BYTES), []], None),
+    ],
+)
+def test_of_what_it_says_only_known_names_count(library, answer, expected, monkeypatch):
+    monkeypatch.setattr(analysis_process, "recognise", lambda elf: answer)
+    with ElfFile(str(library)) as elf:
+        if expected is not None:
+            assert RecognitionApart(elf).result() == expected
+            return
+        with pytest.raises(ElfError, match="without a result"):
+            RecognitionApart(elf).result()
+
+
+def test_half_an_answer_is_not_waited_for(library, monkeypatch):
+    """Whoever took an analysis over says something and then no more."""
+    answers = []
+
+    def analyse(*_, **__):
+        os.write(answers[0], b"{")
+        time.sleep(60)
+
+    monkeypatch.setattr(analysis, "analyse", analyse)
+    with ElfFile(str(library)) as elf:
+        apart = AnalysisApart(
+            elf, OPENSSL, force_classic=False, confine=lambda keep: answers.append(next(iter(keep)))
+        )
+        assert select.select([apart._pipe], [], [], 10)[0]
+        assert not apart.is_done
+        assert not apart.is_done
+        apart.abandon()
+
+
+def test_one_that_does_not_end_is_left_until_it_does(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    before = held()
+    theirs, ours = os.pipe()
+    pids = []
+    for stays in (True, False):
+        pid = os.fork()
+        if pid == 0:
+            os.close(ours)
+            if stays:
+                os.read(theirs, 1)
+            os._exit(0)
+        pids.append(pid)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", refuse)
+        analysis_process._end(pids[0])
+        assert analysis_process._left == [pids[0]]
+        os.close(ours)
+        os.close(theirs)
+        os.waitid(os.P_PID, pids[0], os.WEXITED | os.WNOWAIT)
+        analysis_process._end(pids[1])
+    assert (analysis_process._left, held()) == ([], before)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has an account to give up")

@@ -3,6 +3,9 @@
 
 from collections.abc import Callable
 
+import pytest
+
+from otel_qtap.discovery import evidence
 from otel_qtap.discovery.evidence import MOST_PARTS, Evidence, Extent, Reads
 
 CONTENT = bytes(range(100))
@@ -47,3 +50,16 @@ def test_there_is_none_of_too_many_parts() -> None:
     assert reads.evidence() is not None
     reads.add(MOST_PARTS, b"x")
     assert reads.evidence() is None
+
+
+def test_there_is_none_of_more_than_anybody_would_want_to_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "MOST_BYTES", 10)
+    reads = Reads()
+    reads.add(0, b"x" * 10)
+    assert reads.evidence() is not None
+    kept = reads.copy()
+    reads.add(10, b"x")
+    assert reads.evidence() is None
+    assert kept.evidence() is not None
+    kept.add(10, b"x")
+    assert kept.evidence() is None

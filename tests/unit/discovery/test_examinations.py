@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from otel_qtap.discovery import analysis, inodes
+from otel_qtap.discovery import analysis, analysis_process, inodes, libraries
 from otel_qtap.discovery import examinations as examinations_module
 from otel_qtap.discovery.examinations import Examinations
 from otel_qtap.discovery.inodes import identify
@@ -51,6 +51,57 @@ def test_an_analysis_is_not_waited_for(copies: list[LibraryFile], monkeypatch: p
     assert children() == before
 
 
+def test_a_file_with_much_to_look_through_is_not_waited_for(
+    copies: list[LibraryFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "_RECOGNISED_HERE_BYTES", 0, raising=False)
+    monkeypatch.setattr(libraries, "recognise", lambda elf: pytest.fail("it is looked through here"))
+    examinations = Examinations(LibraryLocator(None))
+    before = children()
+    examinations.add(copies)
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis_process, "recognise", lambda elf: time.sleep(60), raising=False)
+        assert list(examinations.advance()) == []
+        assert all(one.identity in examinations for one in copies)
+        examinations.stop()
+        assert children() == before
+    examinations.add(copies)
+    assert [plan.verdict.libraries for plan in finished(examinations)] == [("openssl",)] * 3
+    assert not any(one.identity in examinations for one in copies)
+
+
+def test_a_file_that_the_user_named_is_not_waited_for(
+    tmp_path: Path, make_elf: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(analysis, "analyse", lambda *_, **__: time.sleep(60))
+    monkeypatch.setattr(analysis_process, "LONGEST_SECONDS", 0.5)
+    named = tmp_path / "program"
+    named.write_bytes(make_elf({"f": b"\xc3"}))
+    examinations = Examinations(LibraryLocator(None))
+    examinations.add([file(named)._replace(is_the_users=True)])
+    assert list(examinations.advance()) == []
+    examinations.stop()
+
+
+def test_a_file_that_there_is_no_process_for_is_not_awaited_any_more(
+    copies: list[LibraryFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "_RECOGNISED_HERE_BYTES", 0)
+    examinations = Examinations(LibraryLocator(None))
+    examinations.add(copies[:1])
+    list(examinations.advance())
+
+    def refuse() -> int:
+        raise BlockingIOError(11, "no more processes")
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(os, "fork", refuse)
+    examinations.add(copies[1:])
+    assert finished(examinations) == []
+    assert not any(one.identity in examinations for one in copies)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before - 2, "file and pipe of the first one"
+
+
 def test_what_takes_no_analysis_is_there_at_once(tmp_path: Path, make_elf: Callable[..., bytes]) -> None:
     other, gone = tmp_path / "other", tmp_path / "gone"
     other.write_bytes(make_elf({"f": b"\xc3"}))
@@ -87,6 +138,9 @@ class Nothing:
 
     def __init__(self, file: LibraryFile) -> None:
         self._file = file
+
+    def advance(self) -> None:
+        pass
 
     def result(self) -> FilePlan:
         return FilePlan(

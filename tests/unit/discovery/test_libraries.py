@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import struct
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from otel_qtap.discovery import analysis, analysis_process
 from otel_qtap.discovery import libraries as module
-from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.elf import ElfError, ElfFile
 from otel_qtap.discovery.inodes import identify
 from otel_qtap.discovery.libraries import LibraryFile, LibraryLocator
-from otel_qtap.discovery.plan import FilePlan, SiteKind
+from otel_qtap.discovery.plan import FilePlan, Refusal, SiteKind
 from otel_qtap.discovery.recognition import recognise
 from otel_qtap.probes.openssl import LIBRARY
 from otel_qtap.probes.spec import DataPath, Signs
@@ -157,6 +161,67 @@ def test_what_holds_nothing_is_not_opened_again(tmp_path, monkeypatch):
     examined(LibraryLocator(tmp_path), shell)
     monkeypatch.setattr(module, "ElfFile", None)
     assert not examined(LibraryLocator(tmp_path), shell)[0].verdict.is_about_tls
+
+
+def test_a_file_with_large_tables_is_looked_through_in_a_process_of_its_own(make_elf, tmp_path, monkeypatch):
+    path = tmp_path / "lib.so"
+    image = bytearray(make_elf({"SSL_read": b"\xc3", "SSL_write": b"\xc3"}))
+    (at,) = struct.unpack_from("<Q", image, 40)
+    struct.pack_into("<Q", image, at + 64 + 32, 24 << 20)  # the size of .dynsym
+    path.write_bytes(image)
+    os.truncate(path, 32 << 20)
+    monkeypatch.setattr(module, "recognise", lambda elf: pytest.fail("not in this one"))
+    locator = LibraryLocator(tmp_path / "plans")
+    (plan,) = examined(locator, file(path))
+    assert [one.library for one in plan.libraries] == ["openssl"]
+    assert locator.remembers(plan.identity)
+
+
+def test_a_file_that_is_looked_through_for_too_long_is_refused_by_its_name(system_libssl, monkeypatch):
+    monkeypatch.setattr(module, "_RECOGNISED_HERE_BYTES", 0)
+    monkeypatch.setattr(analysis_process, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(analysis_process, "recognise", lambda elf: time.sleep(60))
+    (plan,) = examined(LibraryLocator(None), file(system_libssl, library="openssl"))
+    assert plan.verdict.refusals == (Refusal("openssl", "its analysis took more than 0.05 s"),)
+
+
+def test_symbols_are_not_kept_here_while_a_file_is_analysed(system_libssl):
+    examination = LibraryLocator(None).begin(file(system_libssl))
+    assert examination.is_running
+    assert (examination._elf._dynamic, examination._elf._static) == (None, None)
+    assert examination.result().usable
+
+
+def test_of_a_known_file_no_symbols_are_read_here(system_libssl, tmp_path, monkeypatch):
+    first = examined(LibraryLocator(tmp_path), file(system_libssl))
+    assert first[0].usable[0].release.startswith("3.")
+    monkeypatch.setattr(ElfFile, "_table", lambda *_: pytest.fail("a table of symbols is read"))
+    assert examined(LibraryLocator(tmp_path), file(system_libssl)) == first
+
+
+def test_an_analysis_rests_on_the_same_whether_or_not_it_was_known_what_is_in_the_file(
+    system_libssl, tmp_path
+):
+    kept = []
+    for _ in range(2):
+        examined(LibraryLocator(tmp_path), file(system_libssl))
+        (plan,) = tmp_path.glob("openssl-*")
+        kept.append(plan.read_bytes())
+        plan.unlink()
+    assert kept[0] == kept[1]
+
+
+def test_only_so_long_is_waited_for_all_files(system_libssl, tmp_path, monkeypatch):
+    copy = tmp_path / "libssl.so"
+    copy.write_bytes(system_libssl.read_bytes())
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = children.read_text()
+    assert list(LibraryLocator(None).examine([file(system_libssl)], until=0.0)) == []
+    clock = iter([0.0])  # it is over when the first one has begun
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock, 2.0)))
+    monkeypatch.setattr(analysis, "analyse", lambda *_, **__: time.sleep(60))
+    assert list(LibraryLocator(None).examine([file(system_libssl), file(copy)], until=1.0)) == []
+    assert children.read_text() == before
 
 
 def test_what_cannot_be_opened_is_left_out(system_libssl, tmp_path):

@@ -175,6 +175,23 @@ def test_a_running_process_is_found_with_its_library(library, looks, start):
     assert not again.of(library.stat().st_ino)
 
 
+def test_patience_has_an_end_and_the_rest_is_looked_at_afterwards(library, start, proc, tmp_path, caplog):
+    other = tmp_path / "libssl-1badf00d.so.3"
+    shutil.copy(library, other)
+    pid = start(library)
+    looks = Looks(
+        LibraryScanner(LibraryLocator(None), proc=str(proc), roots=(), named=(str(other),), patience=0.0)
+    )
+    assert looks.ahead().plans == []
+    met = looks.now()
+    assert (met.plans, met.result.processes) == ([], set())
+    assert library.stat().st_ino in met.result.awaited
+    assert ["could not be looked at" in record.getMessage() for record in caplog.records] == [True], "once"
+    usable = {plan.identity.inode for plan in looks.ends() if plan.usable}
+    assert {library.stat().st_ino, other.stat().st_ino} <= usable
+    assert looks.now().result.processes == {pid}
+
+
 def test_what_is_new_is_not_waited_for_when_nobody_asks_to(library, looks, start):
     pid = start(library)
     inode = library.stat().st_ino
@@ -407,7 +424,7 @@ def test_what_cannot_be_probed_is_remembered_while_it_is_mapped(looks, start, tm
     monkeypatch.setattr(
         looks.scanner._locator,
         "examine",
-        lambda files: examine([looked_at.append(file.shown) or file for file in files]),
+        lambda files, **until: examine([looked_at.append(file.shown) or file for file in files], **until),
     )
 
     process = start(program)
