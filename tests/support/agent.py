@@ -96,13 +96,14 @@ class AgentProcess:
         return self._stderr.read_text(errors="replace") if self._stderr.exists() else ""
 
     def pipeline_pid(self) -> int:
-        """The one process without privileges that stays, once there is one. An analysis holds two files."""
+        """The one process without privileges that stays, once there is one: an analysis holds no socket."""
 
         def unprivileged() -> int:
             for pid in procfs.descendants(self.pid):
                 try:
                     is_plain = procfs.is_alive(pid) and procfs.privileges(pid).user_ids[1] != 0
-                    if is_plain and len(list(Path(f"/proc/{pid}/fd").iterdir())) > 3:
+                    held = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115
+                    if is_plain and any(name.startswith("socket:") for name in held):
                         return pid
                 except OSError:
                     continue
