@@ -244,7 +244,11 @@ class ProbedFiles:
                 logger.debug("%s: %s is not probed: %s", shown, refusal.function, refusal.reason)
         for refused in plan.verdict.refusals:
             logger.info("%s (%s) is not probed: %s", shown, refused.function, refused.reason)
-        if not plan.usable or self._is_given_up(plan):
+        if not plan.usable:
+            # Those who mapped it may be gone by now: so the next ones are not told of for nothing.
+            self._marks.give((plan.identity.inode, plan.identity.kernel_device), Content.OTHER, plan.identity)
+            return
+        if self._is_given_up(plan):
             return
         name = f"{shown} ({', '.join(f'{one.library} {one.release}'.strip() for one in plan.usable)})"
         count = sum(len(library.sites) for library in plan.usable)

@@ -20,6 +20,8 @@ from otel_qtap.agent.write_watch import Written
 from otel_qtap.capture.attach import Site
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items
+from otel_qtap.discovery import analysis
+from otel_qtap.discovery.elf import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.mappings import code_mappings, read_maps
 from otel_qtap.discovery.plan import Cause, FilePlan
@@ -98,6 +100,26 @@ def keep(kernel_session: KernelSession) -> Iterator[Callable[..., Keeper]]:
         keeper.files.detach()
     for key, _ in map_items(kernel_session.maps["known_files"]):
         map_delete(kernel_session.maps["known_files"], key)
+
+
+def test_a_file_that_turns_out_to_hold_nothing_when_all_are_gone_who_mapped_it_is_marked_so(
+    keep: Callable[..., Keeper],
+    mapper: Mapper,
+    library: Path,
+    proc: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ElfError("no")
+
+    monkeypatch.setattr(analysis, "analyse", refuse)
+    keeper = keep(proc(mapper.pid))
+    inode = library.stat().st_ino
+    assert keeper.files.meet(mapper.pid, (inode, 1)) is Met.AWAITED
+    mapper.end()
+    while keeper.files.is_busy:
+        keeper.files.advance()
+    assert (inode, OTHER) in keeper.marks()
 
 
 def test_a_file_that_cannot_be_probed_is_told_once_and_named_until_it_can(
