@@ -97,16 +97,30 @@ class Apart:
 
 
 class AnalysisApart(Apart):
-    """What ``analysis.analyse`` finds, at the price of a fork and of loading the disassembler: 30 ms."""
+    """What ``analysis.analyse`` finds, at the price of a fork and of loading the disassembler: 30 ms.
+
+    What is ``remembered`` is found again if it holds for this file.
+    """
 
     def __init__(
-        self, elf: ElfFile, library: TlsLibrary, *, force_classic: bool, confine: Confine | None = None
+        self,
+        elf: ElfFile,
+        library: TlsLibrary,
+        *,
+        force_classic: bool,
+        remembered: Analysis | None = None,
+        confine: Confine | None = None,
     ) -> None:
         def prepare() -> Work:
             # Loads the disassembler, from files that may be closed to what this process becomes.
             from otel_qtap.discovery.analysis import analyse  # noqa: PLC0415
 
-            return lambda: to_entry(analyse(elf, library, force_classic=force_classic))
+            def work() -> dict[str, Any]:
+                holds = remembered and remembered.evidence and elf.confirms(remembered.evidence)
+                found = remembered if holds else None
+                return to_entry(found or analyse(elf, library, force_classic=force_classic))
+
+            return work
 
         super().__init__(elf, prepare, confine)
 

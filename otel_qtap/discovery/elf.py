@@ -195,7 +195,10 @@ class ElfFile:
 
     def confirms(self, evidence: Evidence) -> bool:
         """Whether what was found out about another file holds for this one."""
-        return evidence.holds(self._read)
+        try:
+            return evidence.holds(self._read)
+        except ElfError:
+            return False
 
     def _read(self, offset: int, size: int) -> bytes:
         if size < 0 or size > _MAX_READ or offset < 0 or offset + size > self.identity.size:

@@ -9,6 +9,9 @@ from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
 from otel_qtap.probes.spec import UNKNOWN_LAYOUT, TlsLibrary
 
+_COMPARED_AT_ONCE = 16 << 20
+"""Bytes that take 10 ms to see whether what is remembered holds; more are compared apart."""
+
 
 class SearchOptions(NamedTuple):
     """How libraries are searched for."""
@@ -30,16 +33,32 @@ class LibrarySearch:
         self._options, self._path, self._elf, self._library = options, path, elf, library
         self._analysis: AnalysisApart | None = None
         self._found: Analysis | None = None
+        self._remembered: Analysis | None = None
         try:
-            self._found = options.cache.get(elf, library) if options.cache else None
-            if self._found is None:
-                self._analysis = AnalysisApart(
-                    elf, library, force_classic=options.force_classic, confine=options.confine
-                )
+            self._recall()
+            if self._found:
+                return
+            self._analysis = AnalysisApart(
+                elf,
+                library,
+                force_classic=options.force_classic,
+                remembered=self._remembered,
+                confine=options.confine,
+            )
         except OSError as error:
             raise FileGoneError(f"{path}: cannot be analysed now: {error}") from None
         except ElfError as error:
             self._found = self._refused(error)
+
+    def _recall(self) -> None:
+        """Take what is remembered if it holds, or have it compared apart."""
+        cache = self._options.cache
+        self._remembered = cache.get(self._elf, self._library) if cache else None
+        evidence = self._remembered.evidence if self._remembered else None
+        if evidence and evidence.size <= _COMPARED_AT_ONCE:
+            if self._elf.confirms(evidence):
+                self._found = self._remembered
+            self._remembered = None
 
     @property
     def is_running(self) -> bool:
@@ -84,7 +103,7 @@ class LibrarySearch:
         assert self._analysis is not None
         analysis, self._analysis = self._analysis, None
         found = analysis.result()
-        if self._options.cache:
+        if self._options.cache and found != self._remembered:
             self._options.cache.put(self._elf, self._library, found)
         return found
 

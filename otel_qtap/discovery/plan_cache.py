@@ -2,8 +2,8 @@
 """Analyses on disk: one small JSON file per library file, written atomically, mode 0600.
 
 The name is the build-id with the file size, else device, inode, mtime and size. That is no proof of equal
-files (patchelf moves code and keeps a build-id, and anybody can copy one), so an entry is used only if all
-that was read for it is the same in the file at hand. Anything unreadable is ignored and written anew.
+files (patchelf moves code and keeps a build-id, and anybody can copy one), so an entry comes with its
+evidence. Anything unreadable is ignored and written anew.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
 from otel_qtap.discovery.evidence import Evidence, Extent
 from otel_qtap.discovery.plan import Analysis, ProbeSite, Refusal, SiteKind
 from otel_qtap.probes.spec import ObjectLayout, TlsLibrary
@@ -34,14 +34,13 @@ class PlanCache:
         self._directory = directory
 
     def get(self, elf: ElfFile, library: TlsLibrary) -> Analysis | None:
-        """The remembered analysis of this very file, or None."""
+        """What is remembered under this file's name: it holds for the file if its evidence does."""
         try:
             with self._path(elf, library).open("rb") as file:
                 entry = json.loads(file.read(MAX_ENTRY_BYTES))
-            found = from_entry(entry)
+            return from_entry(entry)
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
-        return found if _is_true_of(elf, found) else None
 
     def put(self, elf: ElfFile, library: TlsLibrary, found: Analysis) -> None:
         """Remember an analysis, if it can be told for which files it holds."""
@@ -112,10 +111,3 @@ def _evidence(entry: Any) -> Evidence | None:
         return None
     parts, digest = entry
     return Evidence(tuple(Extent(int(offset), int(size)) for offset, size in parts), str(digest))
-
-
-def _is_true_of(elf: ElfFile, found: Analysis) -> bool:
-    try:
-        return found.evidence is not None and elf.confirms(found.evidence)
-    except ElfError:
-        return False

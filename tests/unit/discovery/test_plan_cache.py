@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_qtap.discovery import evidence
+from otel_qtap.discovery import evidence, library_search
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan_cache import FORMAT
 from otel_qtap.probes.openssl import LIBRARY
@@ -23,6 +23,13 @@ def library(make_elf, tmp_path) -> Path:
 @pytest.fixture
 def cache(tmp_path) -> Path:
     return tmp_path / "state" / "plans"
+
+
+@pytest.fixture(params=["at once", "apart"])
+def compared(request, monkeypatch) -> None:
+    """How what is remembered is compared with the file at hand."""
+    if request.param == "apart":
+        monkeypatch.setattr(library_search, "_COMPARED_AT_ONCE", 0)
 
 
 def entries(cache: Path) -> list[Path]:
@@ -45,6 +52,7 @@ def test_without_a_build_id_the_file_itself_is_the_name(make_elf, tmp_path, cach
     assert entry.name == f"openssl-{'-'.join(map(str, plan.identity.state))}.json"
 
 
+@pytest.mark.usefixtures("compared")
 def test_an_entry_is_used(library, cache):
     first = LibraryLocator(cache).locate(str(library))
     (entry,) = entries(cache)
@@ -85,6 +93,7 @@ def test_an_entry_of_another_format_is_not_used(library, cache):
     assert LibraryLocator(cache).locate(str(library)).sites
 
 
+@pytest.mark.usefixtures("compared")
 def test_equal_build_ids_do_not_make_equal_files(make_elf, tmp_path, cache):
     first, second = tmp_path / "libssl-1.so", tmp_path / "libssl-2.so"
     first.write_bytes(make_elf(READ))
@@ -94,6 +103,7 @@ def test_equal_build_ids_do_not_make_equal_files(make_elf, tmp_path, cache):
     assert [plan.sites[0].instruction for plan in plans] == ["push rbp", "nop", "push rbp"]
 
 
+@pytest.mark.usefixtures("compared")
 def test_what_was_refused_in_one_file_is_not_refused_in_another_with_its_build_id(make_elf, tmp_path, cache):
     first, second = tmp_path / "libssl-1.so", tmp_path / "libssl-2.so"
     first.write_bytes(make_elf({"SSL_none": b"\x55\xc3", "SSL_wrong": b"\x90\xc3"}))
