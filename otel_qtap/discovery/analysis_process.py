@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Never
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.plan import Analysis
 from otel_qtap.discovery.plan_cache import MAX_ENTRY_BYTES, from_entry, to_entry
 from otel_qtap.discovery.recognition import Recognition, known_only, recognise

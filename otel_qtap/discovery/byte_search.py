@@ -5,7 +5,7 @@ import ctypes
 import os
 from collections.abc import Iterable, Iterator
 
-from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.evidence import Extent
 
 _WINDOW = 512 << 10

@@ -2,7 +2,8 @@
 """Which functions of one file call which, by their direct calls and jumps, PLT stubs followed."""
 
 from otel_qtap.discovery.disassembly import ARGUMENTS, Flow, Memory, decode, transfer_targets
-from otel_qtap.discovery.elf import ElfError, ElfFile, Function
+from otel_qtap.discovery.elf import ElfFile, Function
+from otel_qtap.discovery.errors import ElfError
 
 _STUB = 16
 """Size of a PLT entry in bytes."""

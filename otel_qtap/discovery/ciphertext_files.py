@@ -4,7 +4,7 @@
 from collections.abc import Collection
 from itertools import islice
 
-from otel_qtap.discovery.elf import ElfError, FileGoneError
+from otel_qtap.discovery.errors import ElfError, FileGoneError
 from otel_qtap.discovery.inodes import identify
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.library_search import FileSearch

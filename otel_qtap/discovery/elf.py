@@ -9,15 +9,15 @@ kills the reader with SIGBUS, and this reader is the privileged process.
 import os
 import re
 import struct
-from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
+from otel_qtap.discovery.errors import ElfError, FileGoneError
 from otel_qtap.discovery.evidence import Evidence, Extent, Reads
 from otel_qtap.discovery.inodes import identify_open
+from otel_qtap.discovery.symbols import SymbolTable
 from otel_qtap.discovery.unwind import NO_UNWIND_TABLE, UnwindTable
-from otel_qtap.errors import CaptureError
 
 _ET_EXEC = 2
 _EM_X86_64 = 62
@@ -25,7 +25,6 @@ PT_LOAD, PT_DYNAMIC, _PT_NOTE, _PT_GNU_EH_FRAME = 1, 2, 4, 0x6474E550
 _PF_X, _PF_W = 1, 2
 _SHT_PROGBITS, _SHT_SYMTAB, _SHT_RELA, _SHT_DYNSYM = 1, 2, 4, 11
 _SHF_ALLOC, _SHF_EXECINSTR = 2, 4
-_STT_FUNC = 2
 _R_X86_64_JUMP_SLOT, _R_X86_64_GLOB_DAT = 7, 6
 _NT_GNU_BUILD_ID = 3
 
@@ -37,19 +36,10 @@ _MAX_READ = 32 << 20
 _MAX_NOTES = 16 << 10
 _MAX_SECTION_NAMES = 256 << 10
 _MAX_RELOCATIONS = 1 << 20
-_MAX_NAME_MATCHES = 512
 MAX_FUNCTION = 16 << 10
 """Longest code range taken for one function, in bytes."""
 
 _RELEASE = re.compile(rb"\0OPENSSL_(\d)[._](\d)[._](\d)[a-z]?\0")
-
-
-class ElfError(CaptureError):
-    """A file cannot be read as an ELF64 x86-64 image; the message says why."""
-
-
-class FileGoneError(ElfError):
-    """A file cannot be opened, or not any more: nothing is known of what is in it."""
 
 
 class Function(NamedTuple):
@@ -83,57 +73,6 @@ class Section(NamedTuple):
     entry_size: int
 
 
-class _Symbols:
-    """One symbol table: names are found in the string table, then by offset in the st_name column."""
-
-    def __init__(self, table: bytes, strings: bytes) -> None:
-        self.table = table[: len(table) // 24 * 24]
-        self.strings = strings
-        self._names = array("I", memoryview(self.table).cast("I")[::6])
-        self._matches_left = _MAX_NAME_MATCHES
-
-    def find(self, names: Iterable[str]) -> dict[str, set[tuple[int, int]]]:
-        """(address, size) of each function defined under these names, by name: those that there are.
-
-        One pass over the table for all of them, however often its strings repeat them.
-        """
-        wanted = {at: name for name in names for at in self._places(name)}
-        found: dict[str, set[tuple[int, int]]] = {}
-        for index in [index for index, at in enumerate(self._names) if at in wanted] if wanted else ():
-            at, info, _, section, address, size = struct.unpack_from("<IBBHQQ", self.table, 24 * index)
-            if info & 15 == _STT_FUNC and section and address:
-                found.setdefault(wanted[at], set()).add((address, size))
-        return found
-
-    def _places(self, name: str) -> Iterator[int]:
-        """Where in the strings this name is."""
-        key = name.encode() + b"\0"
-        at = self.strings.find(key)
-        while at >= 0:
-            self._matches_left -= 1
-            if self._matches_left < 0:
-                raise ElfError("its string table repeats names without end")
-            # The linker lets "read" point into "SSL_read", so a match may start inside another name.
-            yield at
-            at = self.strings.find(key, at + 1)
-
-    def name(self, index: int) -> str:
-        """Name of the symbol with this index; empty when there is none."""
-        if not 0 <= index < len(self._names):
-            return ""
-        at = self._names[index]
-        end = self.strings.find(b"\0", at)
-        return self.strings[at:end].decode("ascii", "replace") if at < len(self.strings) and end >= 0 else ""
-
-    def addresses(self) -> list[int]:
-        """Sorted addresses of all defined functions."""
-        return sorted(
-            address
-            for _, info, _, section, address, _ in struct.iter_unpack("<IBBHQQ", self.table)
-            if info & 15 == _STT_FUNC and section and address
-        )
-
-
 class ElfFile:
     """An open ELF64 little-endian x86-64 file. Use as a context manager.
 
@@ -162,8 +101,8 @@ class ElfFile:
     def forget(self) -> None:
         """Begin anew with the headers alone: tables take memory, and evidence is of what is read since."""
         self._reads = self._headers_read.copy()
-        self._dynamic: _Symbols | None = None
-        self._static: _Symbols | None = None
+        self._dynamic: SymbolTable | None = None
+        self._static: SymbolTable | None = None
         self._unwind: UnwindTable | None = None
         self._starts: list[int] | None = None
 
@@ -373,23 +312,23 @@ class ElfFile:
 
     # -- symbols ------------------------------------------------------------------------------
 
-    def _table(self, kind: int) -> _Symbols:
+    def _table(self, kind: int) -> SymbolTable:
         for section in self._sections:
             if section.kind == kind and section.entry_size == 24 and section.link < len(self._sections):
                 strings = self._sections[section.link]
                 if kind == _SHT_SYMTAB and max(section.size, strings.size) > _MAX_READ:
                     break  # hundreds of megabytes of debugging names: as good as stripped
-                return _Symbols(
+                return SymbolTable(
                     self.read(section.offset, section.size), self.read(strings.offset, strings.size)
                 )
-        return _Symbols(b"", b"")
+        return SymbolTable(b"", b"")
 
-    def _dynamic_symbols(self) -> _Symbols:
+    def _dynamic_symbols(self) -> SymbolTable:
         if self._dynamic is None:
             self._dynamic = self._table(_SHT_DYNSYM)
         return self._dynamic
 
-    def _static_symbols(self) -> _Symbols:
+    def _static_symbols(self) -> SymbolTable:
         if self._static is None:
             self._static = self._table(_SHT_SYMTAB)
         return self._static

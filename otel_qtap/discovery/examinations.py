@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from otel_qtap.discovery.elf import FileGoneError
+from otel_qtap.discovery.errors import FileGoneError
 from otel_qtap.discovery.inodes import InodeMap
 from otel_qtap.discovery.libraries import Examination, LibraryFile, LibraryLocator
 from otel_qtap.discovery.plan import FileIdentity, FilePlan

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from otel_qtap.discovery.analysis_process import Confine, RecognitionApart
-from otel_qtap.discovery.elf import ElfError, ElfFile, FileGoneError
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError, FileGoneError
 from otel_qtap.discovery.library_search import FileSearch, LibrarySearch, SearchOptions
 from otel_qtap.discovery.plan import FileIdentity, FilePlan, FileVerdict, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache

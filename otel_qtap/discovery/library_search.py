@@ -4,7 +4,8 @@
 from typing import NamedTuple
 
 from otel_qtap.discovery.analysis_process import AnalysisApart, Confine
-from otel_qtap.discovery.elf import ElfError, ElfFile, FileGoneError
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError, FileGoneError
 from otel_qtap.discovery.plan import Analysis, LibraryPlan, Refusal
 from otel_qtap.discovery.plan_cache import PlanCache
 from otel_qtap.probes.spec import UNKNOWN_LAYOUT, TlsLibrary

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from otel_qtap.discovery.byte_search import found_in
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.probes.spec import Signs, TlsLibrary
 from otel_qtap.probes.unsupported import UNKNOWN, UNSUPPORTED

@@ -4,7 +4,8 @@
 import struct
 from collections.abc import Iterator
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.evidence import Extent
 
 _SHT_RELA, _SHT_RELR = 4, 19

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from otel_qtap.agent.doctor.host import Host
 from otel_qtap.agent.doctor.outcome import Outcome, ok, warn
-from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.plan import LibraryPlan, ProbeSite, SiteKind
 from otel_qtap.discovery.scan import shown_path
 from otel_qtap.probes.spec import DATA_HOOKS

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Go version that a file was built with (package debug/buildinfo of Go's standard library)."""
 
-from otel_qtap.discovery.elf import PT_LOAD, ElfError
+from otel_qtap.discovery.elf import PT_LOAD
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.golang.image import GoImage
 
 _MAGIC = b"\xff Go buildinf:"

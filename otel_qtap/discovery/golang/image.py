@@ -4,7 +4,8 @@
 import struct
 from collections.abc import Iterator
 
-from otel_qtap.discovery.elf import PT_DYNAMIC, PT_LOAD, ElfError, ElfFile, Section
+from otel_qtap.discovery.elf import PT_DYNAMIC, PT_LOAD, ElfFile, Section
+from otel_qtap.discovery.errors import ElfError
 
 _PIECE = 4 << 20
 _MAX_SEARCHED = 1 << 30

@@ -7,7 +7,7 @@ points to the table. The start of ``.text`` is not it where C code was linked in
 
 from itertools import chain
 
-from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.golang.image import GoImage
 from otel_qtap.discovery.golang.pclntab import Pclntab
 

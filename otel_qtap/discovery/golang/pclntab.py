@@ -11,7 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from otel_qtap.discovery.elf import PT_LOAD, ElfError, Function
+from otel_qtap.discovery.elf import PT_LOAD, Function
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.golang.image import GoImage
 
 _FORMS = {0xFFFFFFFA: "1.16", 0xFFFFFFF0: "1.18", 0xFFFFFFF1: "1.20"}

@@ -4,7 +4,8 @@
 from collections.abc import Mapping
 
 from otel_qtap.discovery.calls import CallGraph
-from otel_qtap.discovery.elf import ElfError, ElfFile, Function
+from otel_qtap.discovery.elf import ElfFile, Function
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.located import Located, refused
 from otel_qtap.discovery.locating.object_layout import object_layout
 from otel_qtap.discovery.plan import Refusal

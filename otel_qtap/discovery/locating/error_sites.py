@@ -9,7 +9,8 @@ import struct
 from typing import NamedTuple
 
 from otel_qtap.discovery.disassembly import Flow, Instruction, decode
-from otel_qtap.discovery.elf import ElfError, ElfFile, Function
+from otel_qtap.discovery.elf import ElfFile, Function
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.boundaries import function_of
 from otel_qtap.discovery.locating.references import Reference
 

@@ -7,7 +7,8 @@ application data: 0x17 in the second argument.
 
 from otel_qtap.discovery.calls import CallGraph
 from otel_qtap.discovery.disassembly import Flow, decode
-from otel_qtap.discovery.elf import ElfError, ElfFile, Function
+from otel_qtap.discovery.elf import ElfFile, Function
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.by_symbols import locate_with
 from otel_qtap.discovery.locating.located import Located, refused
 from otel_qtap.probes.gnutls import RECEIVE, SEND

@@ -2,7 +2,8 @@
 """Methods of Go's crypto/tls by the runtime's table of functions; their sites by the rules of Go's code."""
 
 from otel_qtap.discovery.disassembly import Instruction, decode
-from otel_qtap.discovery.elf import MAX_FUNCTION, ElfError, ElfFile, Function
+from otel_qtap.discovery.elf import MAX_FUNCTION, ElfFile, Function
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.golang.buildinfo import go_version
 from otel_qtap.discovery.golang.conn_sites import (
     Delivery,

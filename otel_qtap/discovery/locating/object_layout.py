@@ -4,7 +4,8 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.evaluation import (
     OBJECT,
     OUT,

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from otel_qtap.discovery.byte_search import positions
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.evidence import Extent
 
 _WINDOW = 1 << 20

@@ -21,7 +21,7 @@ from otel_qtap.capture.attach import Site
 from otel_qtap.capture.session import KernelSession
 from otel_qtap.capture.syscalls import map_delete, map_items
 from otel_qtap.discovery import analysis
-from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.mappings import code_mappings, read_maps
 from otel_qtap.discovery.plan import Cause, FilePlan

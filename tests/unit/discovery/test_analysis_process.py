@@ -13,7 +13,8 @@ import pytest
 from otel_qtap.agent.privileges import drop_privileges, limit_to
 from otel_qtap.discovery import analysis, analysis_process
 from otel_qtap.discovery.analysis_process import AnalysisApart, RecognitionApart
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.libraries import LibraryLocator
 from otel_qtap.discovery.plan import Analysis, Refusal
 from otel_qtap.discovery.plan_cache import MAX_ENTRY_BYTES

@@ -7,7 +7,7 @@ import pytest
 
 from otel_qtap.discovery import byte_search
 from otel_qtap.discovery.byte_search import found_in, positions
-from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.evidence import Extent
 
 

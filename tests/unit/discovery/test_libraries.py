@@ -13,7 +13,8 @@ import pytest
 
 from otel_qtap.discovery import analysis, analysis_process
 from otel_qtap.discovery import libraries as module
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.inodes import identify
 from otel_qtap.discovery.libraries import LibraryFile, LibraryLocator
 from otel_qtap.discovery.plan import FilePlan, Refusal, SiteKind

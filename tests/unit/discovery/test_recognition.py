@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_qtap.discovery import byte_search
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.recognition import Recognition, recognise
 from otel_qtap.probes.registry import LIBRARIES
 from otel_qtap.probes.unsupported import REASONS, UNSUPPORTED

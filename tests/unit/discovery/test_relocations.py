@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.relocations import relative_pointers
 
 SOURCE = """

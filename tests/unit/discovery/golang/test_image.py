@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.golang import image as image_module
 from otel_qtap.discovery.golang.image import GoImage
 from tests.support.go_programs import go_program

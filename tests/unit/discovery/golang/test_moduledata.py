@@ -3,7 +3,8 @@ import struct
 
 import pytest
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.golang.image import GoImage
 from otel_qtap.discovery.golang.moduledata import text_start
 from otel_qtap.discovery.golang.pclntab import find_pclntab

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.golang.image import GoImage
 from otel_qtap.discovery.golang.moduledata import text_start
 from otel_qtap.discovery.golang.pclntab import FunctionTable, find_pclntab

@@ -4,7 +4,8 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.boringssl import locate
 from otel_qtap.probes.boringssl import LIBRARY
 from otel_qtap.probes.spec import Count, Hook, ObjectLayout

@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.go_methods import locate
 from otel_qtap.discovery.plan import SiteKind
 from otel_qtap.probes.golang import HANDSHAKES, LIBRARY, READ, WRITE

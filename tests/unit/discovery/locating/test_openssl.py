@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from otel_qtap.discovery.elf import ElfError, ElfFile
+from otel_qtap.discovery.elf import ElfFile
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.openssl import locate
 from otel_qtap.probes.openssl import LIBRARY
 from otel_qtap.probes.spec import Count, Hook, ObjectLayout

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from otel_qtap.discovery.elf import ElfError
+from otel_qtap.discovery.errors import ElfError
 from otel_qtap.discovery.locating.references import references, strings
 from tests.unit.discovery.locating.conftest import function
 
