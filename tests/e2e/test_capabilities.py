@@ -157,8 +157,7 @@ def test_the_named_ones_are_enough_and_are_given_up(
         curl(cpython_server, "named")
         spans = wait_for(sink, "named", "client", "server")
         assert spans["client"].resource["service.name"] == "curl"
-        pipeline = next(pid for pid in agent.pids if pid != agent.pid)
-        supervisor, parser = procfs.privileges(agent.pid), procfs.privileges(pipeline)
+        supervisor, parser = map(procfs.privileges, agent.lasting_pids)
         by_thread = [capabilities_of(int(task.name)) for task in Path(f"/proc/{agent.pid}/task").iterdir()]
         agent.stop()
 
@@ -183,7 +182,7 @@ def test_an_account_captures_with_four_and_shares_itself_with_the_pipeline(
         agent.wait_ready()
         curl(cpython_server, "bare")
         wait_for(sink, "bare", "client", "server")
-        pipeline = procfs.privileges(next(pid for pid in agent.pids if pid != agent.pid))
+        pipeline = procfs.privileges(agent.pipeline_pid())
         agent.stop()
         # What says where probes go is not remembered where the pipeline could write it.
         assert not list((place / "agent/state/plans").iterdir())

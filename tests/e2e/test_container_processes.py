@@ -228,7 +228,7 @@ def test_storms_of_starts_and_stops_lose_nothing_and_leave_nothing(
 ) -> None:
     settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": own_collector.http_endpoint, **RESCAN}
     with running_agent(tmp_path / "agent", settings) as agent:
-        pids = agent.pids
+        pids = agent.lasting_pids
         with running_nginx(tmp_path / "nginx", pki) as nginx:
             nginx.add_sized(16)
             with container_host(tmp_path / "layers", pki, nginx.port) as host:
@@ -254,5 +254,5 @@ def test_storms_of_starts_and_stops_lose_nothing_and_leave_nothing(
 
         assert len(ended) > ROUNDS * STARTS
         eventually(nothing_left, "nothing is left of them", seconds=30, pause=0.2)
-        assert agent.pids == pids
+        assert agent.lasting_pids == pids
         agent.stop()

@@ -30,7 +30,7 @@ def test_odd_and_endless_names_are_told_and_end_no_process(
     tmp_path: Path, collector: Collector, cpython_server: TlsServer, pki: Pki
 ) -> None:
     with running_agent(tmp_path / "agent", {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.http_endpoint}) as agent:
-        before = set(agent.pids)
+        before = agent.lasting_pids
         for number, name in enumerate(NAMES):
             executable = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - names of any bytes
             shutil.copy("/usr/bin/curl", executable)
@@ -41,7 +41,7 @@ def test_odd_and_endless_names_are_told_and_end_no_process(
                 _get(b"/usr/bin/curl", cpython_server, pki, f"{variable[5:8]}{number}", {variable: text})
 
         spans = collector.wait_for_port(cpython_server.port, 2 * (len(NAMES) + 8))
-        assert set(agent.pids) == before, "a process of the agent did not live through it"
+        assert agent.lasting_pids == before, "a process of the agent did not live through it"
         assert '"severity_text": "ERROR"' not in agent.stderr
         agent.stop()
 

@@ -87,8 +87,13 @@ class AgentProcess:
 
     @property
     def pids(self) -> list[int]:
-        """All its processes, the supervisor first."""
+        """All its processes at this moment, the supervisor first."""
         return [self.pid, *procfs.descendants(self.pid)]
+
+    @property
+    def lasting_pids(self) -> list[int]:
+        """Supervisor and pipeline: others look at a file and end."""
+        return [self.pid, self.pipeline_pid()]
 
     @property
     def stderr(self) -> str:

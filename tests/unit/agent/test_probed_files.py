@@ -107,9 +107,14 @@ def test_a_file_that_turns_out_to_hold_nothing_when_all_are_gone_who_mapped_it_i
     mapper: Mapper,
     library: Path,
     proc: Callable[..., str],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    gone = tmp_path / "gone"
+
     def refuse(*_: object, **__: object) -> None:
+        while not gone.exists():
+            time.sleep(0.01)
         raise ElfError("no")
 
     monkeypatch.setattr(analysis, "analyse", refuse)
@@ -117,6 +122,7 @@ def test_a_file_that_turns_out_to_hold_nothing_when_all_are_gone_who_mapped_it_i
     inode = library.stat().st_ino
     assert keeper.files.meet(mapper.pid, (inode, 1)) is Met.AWAITED
     mapper.end()
+    gone.touch()
     while keeper.files.is_busy:
         keeper.files.advance()
     assert (inode, OTHER) in keeper.marks()
