@@ -18,7 +18,7 @@ from otel_qtap.discovery.evidence import Evidence, Extent
 from otel_qtap.discovery.plan import Analysis, ProbeSite, Refusal, SiteKind
 from otel_qtap.probes.spec import ObjectLayout, TlsLibrary
 
-FORMAT = 16
+FORMAT = 17
 """To be raised with every change of what is stored, of the rules that find it, or of the probe tables."""
 
 MAX_ENTRY_BYTES = 64 << 10

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.agent import running_agent
 from tests.support.collector import running_collector
+from tests.support.exchanges import path_of
 from tests.support.figures import Figures, assert_holds
 from tests.support.loadgen import start_load
 from tests.support.nginx import Nginx
@@ -30,13 +31,9 @@ def test_start_to_ready_and_sigterm_to_exit(tmp_path: Path, nginx: Nginx, figure
                 load = start_load(nginx.port, tmp_path / "sent", rate=1000, seconds=1, run=f"s{start}")
                 sent = load.finish().sent
                 gone.append(agent.stop())
-                told = len(
-                    [
-                        s
-                        for s in collector.telemetry().on_port(nginx.port)
-                        if f"/s{start}-" in s.attributes["url.path"]
-                    ]
-                )
+                spans = collector.telemetry().on_port(nginx.port)
+                served = [path_of(span) for span in spans if span.kind == "server"]
+                told = sum(f"/s{start}-" in path for path in served)
                 assert told == sent, "not everything was flushed"
     assert_holds(
         figures.report("start to ready, warm (median)", median(ready), "s", at_most=1.2),
