@@ -16,7 +16,7 @@ from otel_qtap.capture.records import ProcessNotice
 from otel_qtap.discovery.scan import KernelFile
 
 SECOND_LOOK_NS = 50_000_000
-WORK_A_ROUND = 4096
+WORK_A_ROUND = 512
 """Files that are identified, at 20 microseconds each, before signals and all else have their turn."""
 _MOST_TOLD_OF = 32
 """Files of one process that are waited for by name. All that it maps as code is looked at in any case."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from otel_qtap.agent.ciphertext import CiphertextWatch
 from otel_qtap.agent.containers import Containers
+from otel_qtap.agent.glimpses import Glimpses
 from otel_qtap.agent.instrumented import InstrumentationJudge
 from otel_qtap.agent.mapped_files import MappedFiles
 from otel_qtap.agent.plaintext.page import PlaintextPage
@@ -83,6 +84,7 @@ class Watcher:
         self._gone: set[int] = set()
         # Whom the kernel side passes over for what the selectors say.
         self._excluded: set[ProcessKey] = set()
+        self._glimpses = Glimpses(processes)
         self._mapped = MappedFiles(self._files, self._meet)
         self._never: set[int] = set()
         self._settled_at = 0.0
@@ -136,7 +138,7 @@ class Watcher:
             del self._known[pid]
         self._excluded = {key for key in self._excluded if self._reader.start_ticks(key[0]) == key[1]}
         for pid in result.processes - self._known.keys():
-            self._learn(pid)
+            self._learn(pid, self._reader.facts(pid))
         remove_ended(self._session, lambda pid: self._reader.start_ticks(pid) is not None)
         self._settle()
 
@@ -235,6 +237,7 @@ class Watcher:
             if time.monotonic() - self._settled_at > _SETTLED_SECONDS:
                 self._settle()
         elif notice.kind is Kind.FILE_MAPPED:
+            self._glimpses.take(notice)
             self._mapped.notice(notice)
         else:
             self._meet(notice)
@@ -271,7 +274,7 @@ class Watcher:
             or process_key(*known[0].process) != process_key(notice.tgid, notice.start_time_ns)
             or (notice.kind is Kind.PROCESS_SEEN and self._runs_another_program(known[0]))
         ):
-            self._learn(notice.tgid, notice.start_time_ns)
+            self._learn(notice.tgid, self._glimpses.facts(notice))
 
     def _runs_another_program(self, known: ProcessFacts) -> bool:
         """Whether a process has gone on as another program than the one that is known.
@@ -285,8 +288,7 @@ class Watcher:
         ticks = self._reader.start_ticks(process.tgid)
         return ticks is not None and matches(ticks, process.start_time_ns)
 
-    def _learn(self, pid: int, start_time_ns: int | None = None) -> None:
-        facts = self._reader.facts(pid, start_time_ns)
+    def _learn(self, pid: int, facts: ProcessFacts | None) -> None:
         if facts is None:
             return
         if pid in self._held:

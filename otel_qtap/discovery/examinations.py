@@ -13,8 +13,8 @@ from otel_qtap.discovery.turns import Turns
 
 _AT_ONCE = 8
 """Most that wait for an analysis; more processors than a host may have for us would gain nothing."""
-_FILES_A_ROUND = 64
-_BYTES_A_ROUND = 16 << 20
+_FILES_A_ROUND = 16
+_BYTES_A_ROUND = 8 << 20
 """So many files, and so much in them, are begun at most before anything else has its turn."""
 _MOST_OF_A_PROCESS = 256
 """Most that wait for one process: of thousands of new files, the others are looked at by and by."""

@@ -54,7 +54,7 @@ class ProcessReader:
         directory = f"{self._proc}/{pid}"
         user_id = _user_id(read_bounded(f"{directory}/status", _MAX_STATUS))
         placement = self._placement(pid)
-        executable = self._executable(pid)
+        executable = self.executable(pid)
         environment = read_environment(read_bounded(f"{directory}/environ", _MAX_ENVIRONMENT))
         command_line = read_bounded(f"{directory}/cmdline", _MAX_COMMAND_LINE)
         again = self._stat(pid)
@@ -125,7 +125,8 @@ class ProcessReader:
             return placement
         return complete_by_mounts(placement, _lines(read_bounded(f"{directory}/mountinfo", _MAX_MOUNTS)))
 
-    def _executable(self, pid: int) -> str:
+    def executable(self, pid: int) -> str:
+        """Path of the program that a process runs; empty where it is gone or a zombie."""
         try:
             return os.readlink(f"{self._proc}/{pid}/exe").removesuffix(_DELETED)  # noqa: PTH115
         except OSError:

@@ -44,7 +44,8 @@ class Mapper:
         ticks = ProcessReader().start_ticks(self.pid)
         assert ticks is not None
         inode = file.stat().st_ino if file else 0
-        return ProcessNotice(kind, self.pid, ticks * 10_000_000, 0, inode, 1, 0, "python3")
+        command = Path(f"/proc/{self.pid}/comm").read_text().strip()
+        return ProcessNotice(kind, self.pid, ticks * 10_000_000, 0, inode, 1, 0, command)
 
     def go_on_as(self, program: str) -> None:
         """Run another program in the same process: one that ends with its input."""

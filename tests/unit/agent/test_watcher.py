@@ -142,6 +142,19 @@ def test_a_notice_of_a_new_file_probes_it_and_tells_of_its_process(
     assert not met.watcher.wants_attention
 
 
+def test_a_process_that_is_gone_before_its_files_were_looked_at_is_told_of_as_it_was(
+    meet: Callable[..., Met], mapper: Mapper, library: Path, proc: Callable[..., str]
+) -> None:
+    met = meet(proc(mapper.pid))
+    executable = Path(f"/proc/{mapper.pid}/exe").readlink()
+    called = mapper.notice(Kind.PROCESS_SEEN)
+    met.watcher.notice(mapper.notice(Kind.FILE_MAPPED, library))
+    mapper.end()
+    met.watcher.notice(called)
+
+    assert [facts.executable for facts, _ in met.processes] == [str(executable)]
+
+
 def test_a_file_that_is_no_library_is_looked_at_once_more_and_let_be(
     meet: Callable[..., Met], mapper: Mapper, tmp_path: Path, proc: Callable[..., str]
 ) -> None:

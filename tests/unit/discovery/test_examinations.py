@@ -192,7 +192,7 @@ def test_whoever_asks_for_one_file_does_not_wait_for_all_of_another() -> None:
 
 
 def test_so_much_is_begun_before_anything_else_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    for files, most in ((storm(1, 200), 64), (storm(1, 20, size=8 << 20), 2), (storm(1, 2, size=1 << 40), 1)):
+    for files, most in ((storm(1, 200), 16), (storm(1, 20, size=4 << 20), 2), (storm(1, 2, size=1 << 40), 1)):
         examinations = Examinations(Instant())
         examinations.add(files)
         assert len(list(examinations.advance())) == most
