@@ -347,10 +347,11 @@ class ProbedFiles:
         now = time.monotonic()
         unused, written = [], []
         for identity, probed in self._probed:
-            if identity in result.files or _is_as_planned(probed.plan):
+            there = None if identity in result.files else _still_there(probed.plan)
+            if identity in result.files or (there and is_unchanged(there, probed.plan.identity)):
                 probed.unused_since = None
                 continue
-            if _is_written(probed.plan):
+            if there:
                 written.append(probed)
                 continue
             probed.unused_since = probed.unused_since or now
@@ -402,18 +403,22 @@ class ProbedFiles:
         self._writes.close()
 
 
+def _still_there(plan: FilePlan) -> FileIdentity | None:
+    """The file in the state that it has, if it is where it was found."""
+    found = identify(plan.path)
+    return found if found is not None and is_same_inode(found, plan.identity) else None
+
+
 def _is_as_planned(plan: FilePlan) -> bool:
     """Whether the file is where it was found, and in the state that it was in."""
-    found = identify(plan.path)
-    return found is not None and is_same_inode(found, plan.identity) and is_unchanged(found, plan.identity)
+    there = _still_there(plan)
+    return there is not None and is_unchanged(there, plan.identity)
 
 
 def _is_written(plan: FilePlan) -> bool:
     """Whether the file is where it was found, in another state."""
-    found = identify(plan.path)
-    return (
-        found is not None and is_same_inode(found, plan.identity) and not is_unchanged(found, plan.identity)
-    )
+    there = _still_there(plan)
+    return there is not None and not is_unchanged(there, plan.identity)
 
 
 def sites_of(plan: LibraryPlan, number: int = 0) -> list[Site]:
