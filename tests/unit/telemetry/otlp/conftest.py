@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates of a test authority, for servers on loopback and for clients."""
 
-import socket
 import ssl
 from dataclasses import dataclass
 
 import pytest
 import trustme
+
+from tests.support import ports
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,4 @@ def certificates() -> Certificates:
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return ports.free_port()
